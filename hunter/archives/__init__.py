@@ -1,0 +1,1 @@
+"""Where light curves come from: one file, one source."""

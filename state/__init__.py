@@ -1,0 +1,1 @@
+"""The durable record of a hunt: targets, phases, signals, candidates, events."""

@@ -1,0 +1,25 @@
+"""What every test shares: pinned threads, JAX in 64 bits and strict, and the door to the real data."""
+
+import os
+
+# before numpy, numba, torch or jax are imported by any test
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+os.environ.setdefault("JAX_ENABLE_X64", "1")
+os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
+os.environ.setdefault("JAX_NUMPY_DTYPE_PROMOTION", "strict")
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+from pathlib import Path
+
+import pytest
+
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real light curves; the same behaviour is covered by simulated files where it is absent."""
+    if not (SHARED_DATA / "truth.csv").exists():
+        pytest.skip(f"REAL DATA ABSENT: {SHARED_DATA} is not on this machine; simulated files cover the same behaviour")
+    return SHARED_DATA
