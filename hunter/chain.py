@@ -1,0 +1,337 @@
+"""A hunt from beginning to end, in one straight line. Read this file first.
+
+Every phase is handed what the phases before it gave, and runs once for each target (or signal) of the batch;
+``memory.each`` reads what was computed before and stores what is new. A target whose phase fails leaves the
+line with an outcome; the others go on.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from candidates.evidence import build_evidence, candidate_name
+from candidates.publish import Staged, stage
+from hunter.archives.base import Archive, Fetched
+from hunter.checkpoints import Item, Kept, Memory, digest_of
+from hunter.outcomes import Failure
+from hunter.settings import Settings
+from models.inputs import SignalInputs
+from models.scorer import Scorer
+from pipeline import clean as cleaning
+from pipeline import features as describing
+from pipeline import fold as folding
+from pipeline import search as searching
+from pipeline import vet as vetting
+from pipeline.types import (
+    CleanedLightCurve,
+    Evidence,
+    Finding,
+    FoldedViews,
+    Score,
+    SearchResult,
+    Star,
+    Target,
+    TransitSignal,
+)
+from state.status import Status
+from state.store import CandidateRow, Claim, SignalRow
+
+PHASES = ("fetch", "clean", "search", "fold", "vet", "score", "publish")
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """The model that scores tonight: where it is and what it is; loaded when the first signal asks for it."""
+
+    sha256: str
+    load: Callable[[], Scorer]
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What the chain is handed from outside: the archive, the model, the folder, the versions, the clock."""
+
+    archive: Archive
+    model: Model | None  # None: signals wait at score
+    backend: str  # search kernel
+    candidates: Path
+    versions: Mapping[str, str]
+    now: Callable[[], float]
+    name_taken: Callable[[str, int], bool]  # whether a candidate of another target has this name
+    step: Callable[[str], None] = lambda name: None
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Where a target left the chain, and what is to be recorded of it in one transaction."""
+
+    claim: Claim
+    outcome: Status
+    because: str
+    best: TransitSignal | None = None
+    signals: tuple[SignalRow, ...] = ()
+    staged: tuple[Staged, ...] = ()
+    candidates: tuple[CandidateRow, ...] = ()
+    model: str | None = None
+    failure: Failure | None = None
+
+
+def hunt(claims: Sequence[Claim], tools: Tools, settings: Settings, memory: Memory) -> list[Ending]:
+    """Walk a batch of targets through all phases, each as far as it goes."""
+    targets = {(claim.id, 0): target_of(claim) for claim in claims}
+    asked = {(claim.id, 0): Kept(digest_of(claim.kind, claim.key, claim.inputs)) for claim in claims}
+    sources = {(claim.id, 0): claim.sources for claim in claims}
+
+    def fetch(item: Item, _: None) -> Fetched:
+        return tools.archive.fetch(targets[item], sources[item])
+
+    def clean(item: Item, fetched: Fetched) -> CleanedLightCurve:
+        observations = [tools.archive.read(product) for product in fetched.products]
+        return cleaning.clean(observations, settings.clean, settings.detrend)
+
+    def search(item: Item, cleaned: CleanedLightCurve, fetched: Fetched) -> SearchResult:
+        return searching.search(cleaned.flat, settings.search, fetched.star, tools.backend)
+
+    def search_together(items: list[Item], values: list[list[Any]]) -> list[SearchResult]:
+        curves, stars = [cleaned.flat for cleaned, _ in values], [fetched.star for _, fetched in values]
+        return searching.search_many(curves, settings.search, stars, tools.backend)
+
+    def fold(item: Item, cleaned: CleanedLightCurve, result: SearchResult) -> FoldedViews:
+        return folding.fold(cleaned, signal_of(result, item), settings.fold, settings.detrend)
+
+    def vet(
+        item: Item, cleaned: CleanedLightCurve, views: FoldedViews, result: SearchResult, fetched: Fetched
+    ) -> tuple[Finding, ...]:
+        return vetting.vet(cleaned, views, signal_of(result, item), fetched.star, settings.vet)
+
+    def score(
+        item: Item,
+        cleaned: CleanedLightCurve,
+        views: FoldedViews,
+        result: SearchResult,
+        fetched: Fetched,
+        findings: tuple[Finding, ...],
+    ) -> Score:
+        assert tools.model is not None
+        signal = signal_of(result, item)
+        scalars = describing.features(cleaned, views, signal, fetched.star, findings)
+        return opinion(tools.model.load(), inputs_of(views, signal, scalars), settings.hunt.threshold)
+
+    def versions(phase: str, version: int, *tables: str) -> str:
+        return digest_of(phase, version, settings.digest(*tables))
+
+    each = memory.each
+    fetched = each("fetch", versions("fetch", 1, "archive"), {i: (asked[i],) for i in targets}, fetch)
+    cleaned = each("clean", versions("clean", cleaning.VERSION, "clean", "detrend"), together_(fetched), clean)
+    found = each(
+        "search",
+        digest_of(versions("search", searching.VERSION, "search"), tools.backend),
+        together_(cleaned, fetched),
+        search,
+        together=search_together,
+    )
+    signals = signals_over_threshold(found)
+    views = each(
+        "fold", versions("fold", folding.VERSION, "fold", "detrend"), of_signals(signals, cleaned, found), fold
+    )
+    findings = each(
+        "vet",
+        versions("vet", vetting.VERSION, "vet"),
+        {i: (cleaned[whole(i)], views[i], found[whole(i)], fetched[whole(i)]) for i in views},
+        vet,
+    )
+    scores: dict[Item, Kept] = {}
+    if tools.model is not None:
+        scores = each(
+            "score",
+            digest_of(versions("score", describing.VERSION, "hunt", "score"), tools.model.sha256),
+            {i: (cleaned[whole(i)], views[i], found[whole(i)], fetched[whole(i)], findings[i]) for i in findings},
+            score,
+        )
+
+    def publish(claim: Claim) -> Ending:
+        return conclude(claim, tools, settings, memory, fetched, cleaned, found, views, findings, scores)
+
+    return [publish(claim) for claim in claims if claim.id not in memory.lost]
+
+
+def conclude(
+    claim: Claim,
+    tools: Tools,
+    settings: Settings,
+    memory: Memory,
+    fetched: Mapping[Item, Kept],
+    cleaned: Mapping[Item, Kept],
+    found: Mapping[Item, Kept],
+    views: Mapping[Item, Kept],
+    findings: Mapping[Item, Kept],
+    scores: Mapping[Item, Kept],
+) -> Ending:
+    """Decide the outcome of one target, and stage the pages of its candidates."""
+    failure = memory.failures.get(claim.id)
+    if failure is not None:
+        return Ending(claim, failure.outcome, failure.because, failure=failure)
+    result: SearchResult = found[claim.id, 0].get()
+    rows = tuple(
+        signal_row(signal, findings.get((claim.id, signal.number)), scores.get((claim.id, signal.number)))
+        for signal in result.signals
+    )
+    if not result.signals:
+        best = f"{result.best.snr:.1f} at {result.best.period:.4f} d" if result.best else "; ".join(result.notes)
+        because = f"no signal over S/N {settings.search.snr:g}: the strongest is {best or 'none'}"
+        return Ending(claim, Status.NO_SIGNAL, because, result.best, rows)
+    if tools.model is None:
+        return Ending(claim, Status.HELD, "no usable model: `hunter models list` says why", result.best, rows)
+    over = [
+        signal
+        for signal in result.signals
+        if (claim.id, signal.number) in scores
+        and scores[claim.id, signal.number].get().probability >= settings.hunt.threshold
+    ]
+    highest = max(scores[item].get().probability for item in scores if item[0] == claim.id)
+    if not over:
+        because = f"scored {highest:.3f} at most, below {settings.hunt.threshold:g}"
+        return Ending(claim, Status.CLEARED, because, result.best, rows, model=tools.model.sha256)
+    target = replace(target_of(claim), star=fetched[claim.id, 0].get().star)
+    memory.watch("publish", claim.name)
+    staged: list[Staged] = []
+    candidates: list[CandidateRow] = []
+    for signal in over:
+        item = (claim.id, signal.number)
+        name = candidate_name(target, signal)
+        if tools.name_taken(name, claim.id):
+            sectors = [product.sector for product in cleaned[claim.id, 0].get().products if product.sector]
+            name = candidate_name(target, signal, sector=min(sectors, default=0))
+        evidence = build_evidence(
+            target=target,
+            cleaned=cleaned[claim.id, 0].get(),
+            result=result,
+            signal=signal,
+            views=views[item].get(),
+            findings=findings[item].get(),
+            score=scores[item].get(),
+            run=run_block(tools, settings, memory, claim),
+            name=name,
+        )
+        pages = stage(
+            tools.candidates,
+            evidence,
+            cleaned[claim.id, 0].get(),
+            result,
+            views[item].get(),
+            f"{claim.id}-{claim.token}",
+            tools.step,
+        )
+        staged.append(pages)
+        candidates.append(candidate_row(signal, evidence, pages, scores[item].get()))
+    because = f"{len(over)} of {len(result.signals)} signals scored {settings.hunt.threshold:g} or more"
+    return Ending(
+        claim,
+        Status.CANDIDATE,
+        because,
+        result.best,
+        rows,
+        tuple(staged),
+        tuple(candidates),
+        model=tools.model.sha256,
+    )
+
+
+def whole(item: Item) -> Item:
+    """The target that a signal belongs to."""
+    return item[0], 0
+
+
+def together_(*kept: Mapping[Item, Kept]) -> dict[Item, tuple[Kept, ...]]:
+    """The results of several phases for each target that came through all of them."""
+    return {item: tuple(part[item] for part in kept) for item in kept[0] if all(item in part for part in kept)}
+
+
+def signals_over_threshold(found: Mapping[Item, Kept]) -> list[Item]:
+    """One item for each signal; a harmonic of a stronger signal is recorded, not walked again."""
+    return [
+        (item[0], signal.number)
+        for item, kept in found.items()
+        for signal in kept.get().signals
+        if signal.alias_of is None
+    ]
+
+
+def of_signals(signals: Sequence[Item], *kept: Mapping[Item, Kept]) -> dict[Item, tuple[Kept, ...]]:
+    return {item: tuple(part[whole(item)] for part in kept) for item in signals}
+
+
+def signal_of(result: SearchResult, item: Item) -> TransitSignal:
+    return next(signal for signal in result.signals if signal.number == item[1])
+
+
+def target_of(claim: Claim) -> Target:
+    return Target(claim.kind, claim.key, Star(**claim.star))
+
+
+def inputs_of(views: FoldedViews, signal: TransitSignal, scalars: dict[str, float | None]) -> SignalInputs:
+    """The views and scalars of one signal, as the networks take them."""
+    return SignalInputs(
+        global_flux=views.global_view.flux,
+        global_filled=views.global_view.filled,
+        local_flux=views.local_view.flux,
+        local_filled=views.local_view.filled,
+        secondary_flux=views.secondary.flux,
+        secondary_filled=views.secondary.filled,
+        odd_flux=views.odd.flux,
+        odd_filled=views.odd.filled,
+        even_flux=views.even.flux,
+        even_filled=views.even.filled,
+        depth=signal.depth,
+        scalars=scalars,
+    )
+
+
+def opinion(scorer: Scorer, inputs: SignalInputs, threshold: float) -> Score:
+    said = scorer.score([inputs])[0]
+    return Score(
+        probability=said["probability"],
+        raw=said["raw"],
+        model=scorer.name,
+        model_sha256=scorer.sha256,
+        threshold=threshold,
+        prior=said["prior"],
+        member_spread=said["member_spread"],
+        classes=said["classes"],
+    )
+
+
+def signal_row(signal: TransitSignal, findings: Kept | None, score: Kept | None) -> SignalRow:
+    judged = [] if findings is None else [asdict(finding) for finding in findings.get()]
+    return SignalRow(**asdict(signal), probability=None if score is None else score.get().probability, findings=judged)
+
+
+def candidate_row(signal: TransitSignal, evidence: Evidence, pages: Staged, score: Score) -> CandidateRow:
+    files = {kind: (path.name, sha256) for kind, (path, sha256) in pages.files.items()}
+    verdict: Any = evidence.document["verdict"]
+    return CandidateRow(
+        name=evidence.name,
+        ephemeris_key=f"p{signal.period:.4f}",
+        number=signal.number,
+        period=signal.period,
+        epoch=signal.epoch,
+        duration=signal.duration,
+        depth=signal.depth,
+        snr=signal.snr,
+        sde=signal.sde,
+        probability=score.probability,
+        disposition=verdict["disposition"],
+        files=files,
+    )
+
+
+def run_block(tools: Tools, settings: Settings, memory: Memory, claim: Claim) -> dict[str, Any]:
+    return {
+        "settings": settings.as_dict(),
+        "versions": dict(tools.versions),
+        "device": memory.device,
+        "timings": {phase: round(seconds, 6) for phase, seconds in memory.seconds.get(claim.id, {}).items()},
+        "finished_at": datetime.fromtimestamp(tools.now(), UTC).isoformat(timespec="seconds"),
+    }

@@ -1,0 +1,285 @@
+"""What a hunt remembers: every phase result, stored once, found again by what it was made from.
+
+A result is called ``<phase>.<digest>.npz``, the digest made of the phase, its version, its inputs and its
+settings: change any of them and the name changes, so a stale result is never read and nothing needs clearing.
+A batch is stored phase by phase: each file is written, fsynced and renamed, then the folder is fsynced, then
+one transaction records the whole batch. A file without a row is harmless; a row without its file is redone.
+"""
+
+import dataclasses
+import hashlib
+import io
+import json
+import time
+import zipfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import pipeline.types
+from candidates.files import fsync_folder, sha256_of, write_synced
+from hunter.archives.base import Fetched
+from hunter.outcomes import Failure, judge
+from state.store import Claim, PhaseRun, State
+
+Item = tuple[int, int]  # number of the target, number of the signal (0: the target as a whole)
+
+# what may be stored and read back; nothing else ever is, so a forged file can build nothing else
+NOUNS: dict[str, type] = {
+    name: thing
+    for name, thing in vars(pipeline.types).items()
+    if isinstance(thing, type) and (dataclasses.is_dataclass(thing) or issubclass(thing, StrEnum))
+} | {"Fetched": Fetched}
+
+
+class Damaged(Exception):
+    """A stored result cannot be read back."""
+
+
+def encode(value: Any) -> bytes:
+    """A phase result as npz bytes: its arrays, and a JSON tree of everything else. Same value, same bytes."""
+    arrays: dict[str, np.ndarray] = {}
+
+    def tree(thing: Any) -> Any:
+        if isinstance(thing, StrEnum):
+            return {"enum": type(thing).__name__, "value": str(thing)}
+        if thing is None or isinstance(thing, (bool, int, float, str)):
+            return thing
+        if isinstance(thing, np.generic):
+            return thing.item()
+        if isinstance(thing, np.ndarray):
+            arrays[f"a{len(arrays)}"] = thing
+            return {"array": f"a{len(arrays) - 1}"}
+        if isinstance(thing, tuple):
+            return {"tuple": [tree(part) for part in thing]}
+        if isinstance(thing, list):
+            return [tree(part) for part in thing]
+        if isinstance(thing, dict):
+            return {"dict": [[tree(key), tree(part)] for key, part in thing.items()]}
+        name = type(thing).__name__
+        if NOUNS.get(name) is not type(thing):
+            raise TypeError(f"{type(thing).__name__} is not a noun that can be stored")
+        return {"noun": name, "fields": {f.name: tree(getattr(thing, f.name)) for f in dataclasses.fields(thing)}}
+
+    text = json.dumps(tree(value), separators=(",", ":")).encode()
+    buffer = io.BytesIO()
+    np.savez(buffer, tree=np.frombuffer(text, dtype=np.uint8), **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def decode(data: bytes) -> Any:
+    """The value that :func:`encode` was given.
+
+    Raises
+    ------
+    Damaged
+        If the bytes are not such a value.
+    """
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        return _grow(json.loads(arrays.pop("tree").tobytes()), arrays)
+    except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise Damaged(f"a stored result cannot be read: {error}") from error
+
+
+def _grow(thing: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+    if isinstance(thing, list):
+        return [_grow(part, arrays) for part in thing]
+    if not isinstance(thing, dict):
+        return thing
+    if "array" in thing:
+        return arrays[thing["array"]]
+    if "tuple" in thing:
+        return tuple(_grow(part, arrays) for part in thing["tuple"])
+    if "dict" in thing:
+        return {_grow(key, arrays): _grow(part, arrays) for key, part in thing["dict"]}
+    if "enum" in thing:
+        return NOUNS[thing["enum"]](thing["value"])
+    return NOUNS[thing["noun"]](**{name: _grow(part, arrays) for name, part in thing["fields"].items()})
+
+
+@dataclass(slots=True)
+class Kept:
+    """A phase result and the name of what it was made from; read from its bytes when first asked for."""
+
+    digest: str
+    value: Any = None
+    stored: bytes | None = None
+
+    def get(self) -> Any:
+        if self.stored is not None:
+            self.value, self.stored = decode(self.stored), None
+        return self.value
+
+
+def digest_of(*parts: object) -> str:
+    return hashlib.sha256("\0".join(str(part) for part in parts).encode()).hexdigest()[:32]
+
+
+@dataclass(slots=True)
+class Memory:
+    """The results of one batch of targets, before and behind the database.
+
+    ``failures`` holds the targets that left the chain, and why; ``lost`` those that another worker has taken
+    over meanwhile, of which nothing more may be written.
+    """
+
+    folder: Path
+    state: State
+    claims: Sequence[Claim]
+    device: str = "cpu"
+    now: Callable[[], float] = time.time
+    step: Callable[[str], None] = lambda name: None
+    watch: Callable[[str, str], None] = lambda phase, target: None
+    failures: dict[int, Failure] = field(default_factory=dict)
+    lost: set[int] = field(default_factory=set)
+    seconds: dict[int, dict[str, float]] = field(default_factory=dict)
+    redone: dict[str, int] = field(default_factory=dict)  # phase: results computed, not read
+    _rows: dict[tuple[int, str, int], PhaseRun] = field(default_factory=dict)
+    _claims: dict[int, Claim] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._claims = {claim.id: claim for claim in self.claims}
+        for target, rows in self.state.phase_runs(list(self._claims)).items():
+            for row in rows:
+                self._rows[target, row.phase, row.item] = row
+                self.seconds.setdefault(target, {})
+                self.seconds[target][row.phase] = self.seconds[target].get(row.phase, 0.0) + row.seconds
+
+    def each(
+        self,
+        phase: str,
+        version: object,
+        jobs: Mapping[Item, Sequence[Kept]],
+        work: Callable[..., Any],
+        *,
+        together: Callable[[list[Item], list[list[Any]]], list[Any]] | None = None,
+    ) -> dict[Item, Kept]:
+        """Run one phase for all items, or read what it gave before.
+
+        Parameters
+        ----------
+        phase : str
+        version : object
+            Everything beside the inputs that decides the numbers: code version and settings.
+        jobs : mapping of item to its inputs
+            Items whose target has left the chain are passed over.
+        work : callable ``(item, *values) -> result``
+            Computes one item. What it raises is judged by :mod:`hunter.outcomes`.
+        together : callable ``(items, values) -> results``, optional
+            Computes all items at once; if it raises, each is tried alone so that the culprit is found.
+
+        Returns
+        -------
+        mapping of item to result
+            Without the items that failed or were lost.
+        """
+        kept: dict[Item, Kept] = {}
+        todo: dict[Item, tuple[str, Sequence[Kept]]] = {}
+        for item, inputs in jobs.items():
+            if item[0] in self.failures or item[0] in self.lost:
+                continue
+            digest = digest_of(phase, version, item[1], *(part.digest for part in inputs))
+            stored = self._read(item, phase, digest)
+            if stored is not None:
+                kept[item] = Kept(digest, stored=stored)
+            else:
+                todo[item] = (digest, inputs)
+        fresh = self._compute(phase, todo, work, together)
+        kept.update(self._store(phase, fresh))
+        return {item: kept[item] for item in jobs if item in kept and item[0] not in self.failures}
+
+    def _read(self, item: Item, phase: str, digest: str) -> bytes | None:
+        row = self._rows.get((item[0], phase, item[1]))
+        if row is None or row.digest != digest or not row.path:
+            return None
+        try:
+            data = (self.folder / row.path).read_bytes()
+        except OSError:
+            return None  # deleted with the cache: costs time, never a result
+        return data if sha256_of(data) == row.sha256 else None
+
+    def _compute(
+        self,
+        phase: str,
+        todo: Mapping[Item, tuple[str, Sequence[Kept]]],
+        work: Callable[..., Any],
+        together: Callable[[list[Item], list[list[Any]]], list[Any]] | None,
+    ) -> dict[Item, tuple[str, Any, float]]:
+        done: dict[Item, tuple[str, Any, float]] = {}
+        if together is not None and len(todo) > 1:
+            items = list(todo)
+            self.watch(phase, f"{len(items)} targets")
+            began = time.perf_counter()
+            try:
+                results = together(items, [[part.get() for part in todo[item][1]] for item in items])
+            except Exception as error:
+                judge(error, phase, 0)  # a full disk goes through; any other culprit is found below
+            else:
+                each = (time.perf_counter() - began) / len(items)
+                return {item: (todo[item][0], result, each) for item, result in zip(items, results, strict=True)}
+        for item, (digest, inputs) in todo.items():
+            claim = self._claims[item[0]]
+            if item[0] in self.failures:
+                continue
+            self.watch(phase, claim.name)
+            began = time.perf_counter()
+            try:
+                result = work(item, *(part.get() for part in inputs))
+            except Exception as error:
+                self.failures[item[0]] = judge(error, phase, claim.attempts)
+                continue
+            done[item] = (digest, result, time.perf_counter() - began)
+        return done
+
+    def _store(self, phase: str, fresh: Mapping[Item, tuple[str, Any, float]]) -> dict[Item, Kept]:
+        runs: list[PhaseRun] = []
+        kept: dict[Item, Kept] = {}
+        folders: set[Path] = set()
+        for item, (digest, value, seconds) in fresh.items():
+            if item[0] in self.failures:
+                continue  # another signal of the same target failed
+            try:
+                data = encode(value)
+                path = self.folder / f"{item[0] // 1000:06d}" / f"{phase}.{digest}.npz"
+                if path.parent not in folders:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    folders.add(path.parent)
+                partial = path.with_name(f"{path.name}.{self._claims[item[0]].token}.part")
+                write_synced(partial, data, self.step)
+                partial.replace(path)
+                self.step(f"{phase}: file renamed")
+            except Exception as error:
+                self.failures[item[0]] = judge(error, phase, self._claims[item[0]].attempts)
+                continue
+            self.redone[phase] = self.redone.get(phase, 0) + 1
+            spent = self.seconds.setdefault(item[0], {})
+            spent[phase] = seconds if item[1] <= 1 else spent.get(phase, 0.0) + seconds
+            kept[item] = Kept(digest, value=value)
+            name = path.relative_to(self.folder).as_posix()
+            sha256 = sha256_of(data)
+            at = self.now()
+            runs.append(PhaseRun(item[0], phase, item[1], digest, name, sha256, seconds, self.device, at))
+        for folder in folders:
+            fsync_folder(folder)
+        if runs:
+            self.step(f"{phase}: files stored, rows not")
+            tokens = {run.target_id: self._claims[run.target_id].token for run in runs}
+            self.lost |= self.state.record(runs, tokens, self.now())
+            self.step(f"{phase}: rows stored")
+        return {item: result for item, result in kept.items() if item[0] not in self.lost}
+
+
+def sweep(folder: Path) -> int:
+    """Remove the partial files that a killed hunt left in the result cache; return how many."""
+    leftovers: Iterable[Path] = folder.glob("*/*.part") if folder.is_dir() else ()
+    removed = 0
+    for path in leftovers:
+        path.unlink(missing_ok=True)
+        removed += 1
+    return removed
