@@ -1,0 +1,331 @@
+"""From the files of one star to one series: masked, sorted, without repeats, each orbit segment around 1.
+
+lightkurve's own ``stitch`` neither sorts nor drops repeats and passes files without one good number;
+here every cadence left out is counted under its reason, and what cannot be hunted is refused with one.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from annotated_types import Ge, Gt, Le
+
+from pipeline.clean.quality import QualityLevel, good_cadences
+from pipeline.errors import UnusableData
+from pipeline.types import Booleans, Floats, Integers, Observation, Product
+
+VERSION = 1
+
+DAY_SECONDS = 86400.0
+LATEST_DAY = 1e6  # BTJD; a time beyond (2,700 years) is a fill value
+NO_CADENCE = 30 / 1440  # days; the exposure of a lone point that states none
+
+
+@dataclass(frozen=True, slots=True)
+class CleanSettings:
+    """The [clean] table."""
+
+    quality: QualityLevel = "default"  # which cadences the mission calls bad: "default", "hard" or "none"
+    min_points: Annotated[int, Ge(3)] = 100  # fewest good cadences worth a search
+    min_span: Annotated[float, Ge(0)] = 1.0  # days from the first to the last good cadence
+    gap: Annotated[float, Gt(0)] = 0.5  # days without data that end an orbit segment
+    min_segment: Annotated[float, Ge(0)] = 0.25  # days; a shorter segment has no level of its own and is left out
+    bin_below: Annotated[float, Ge(0)] = 40.0  # seconds; faster cadences (20 s) are binned
+    bin_to: Annotated[float, Gt(0)] = 120.0  # seconds, to this cadence
+    excursion: Annotated[float, Ge(0)] = 10.0  # sigma over the median of a segment: scattered light; 0 is off
+    clip_up: Annotated[float, Ge(0)] = 5.0  # sigma over the trend: flares, cosmic rays; 0 is off
+    clip_down: Annotated[float, Ge(0)] = 6.0  # sigma under the trend, single points between ordinary ones; 0 is off
+    clip_down_below: Annotated[float, Ge(0), Le(900)] = 700.0  # seconds; slower cadences are not clipped downward
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stitched:
+    """One series of all products; a step between the files and the cleaned light curve."""
+
+    time: Floats  # (n,) BTJD days, strictly increasing
+    flux: Floats  # (n,) each segment divided by its median
+    flux_err: Floats  # (n,) same unit as flux, positive
+    segment: Integers  # (n,) from 0, in order of time
+    exposure: Floats  # (n,) days
+    centroid_column: Floats  # (n,) pixels, NaN where not measured
+    centroid_row: Floats  # (n,) pixels, NaN where not measured
+    products: tuple[Product, ...]  # in order of time
+    rejected: dict[str, int]  # cadences left out, by reason
+
+    def __len__(self) -> int:
+        return int(self.time.size)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Piece:
+    """The good cadences of one product, in order of time."""
+
+    product: Product
+    cadence: float  # days
+    columns: Floats  # (6, n): time, flux, flux_err, exposure, centroid column, centroid row
+
+    def keep(self, good: Booleans) -> "_Piece":
+        return _Piece(self.product, self.cadence, self.columns[:, good])
+
+
+TIME, FLUX, ERROR, EXPOSURE, COLUMN, ROW = range(6)
+
+
+def stitch(observations: Sequence[Observation], settings: CleanSettings) -> Stitched:
+    """Join all products of a star into one series.
+
+    Parameters
+    ----------
+    observations : sequence of Observation
+        Any order, any cadences, NaN anywhere. Where two overlap in time the faster cadence wins, then the newer
+        release, then the earlier in the sequence: the other adds only what lies outside its segments.
+    settings : CleanSettings
+
+    Returns
+    -------
+    Stitched
+
+    Raises
+    ------
+    UnusableData
+        If too few cadences are left, they span too little, or the flux is not that of a star:
+        constant, or a median that is not above its own scatter.
+    """
+    rejected: Counter[str] = Counter()
+    refused: list[str] = []
+    pieces: list[_Piece] = []
+    for observation in observations:
+        piece = _good_part(observation, settings, rejected)
+        if piece.columns.shape[1] == 0:
+            continue
+        reason = _not_a_star(piece)
+        if reason:
+            refused.append(reason)
+            rejected["flux without a level"] += piece.columns.shape[1]
+            continue
+        pieces.append(_with_errors(_bin_fast(piece, settings)))
+    segments = _without_overlap(pieces, settings, rejected)
+    n = sum(piece.columns.shape[1] for piece in segments)
+    if n < settings.min_points:
+        raise UnusableData(_too_few(n, settings, rejected, refused))
+    table = np.concatenate([piece.columns for piece in segments], axis=1)
+    number = np.repeat(np.arange(len(segments)), [piece.columns.shape[1] for piece in segments])
+    span = table[TIME, -1] - table[TIME, 0]
+    if span < settings.min_span:
+        raise UnusableData(f"{n} good cadences span only {span:.3g} days: [clean] min_span is {settings.min_span:g}")
+    products = tuple(dict.fromkeys(piece.product for piece in segments))
+    return Stitched(
+        time=table[TIME],
+        flux=table[FLUX],
+        flux_err=table[ERROR],
+        segment=number.astype(np.int64),
+        exposure=table[EXPOSURE],
+        centroid_column=table[COLUMN],
+        centroid_row=table[ROW],
+        products=products,
+        rejected=dict(rejected),
+    )
+
+
+def point_scatter(flux: Floats) -> float:
+    """Scatter from one cadence to the next: 1.4826 MAD of the first differences over sqrt(2).
+
+    Slow variability cancels; what is left is the noise of a single cadence. 0 for fewer than two points.
+    """
+    if flux.size < 2:
+        return 0.0
+    return float(1.4826 * np.median(np.abs(np.diff(flux))) / np.sqrt(2))
+
+
+def _good_part(observation: Observation, settings: CleanSettings, rejected: Counter[str]) -> _Piece:
+    """Drop what the mission flags, then what is not a number, then repeats; sort by time."""
+    n = np.size(observation.time)
+    unknown = np.full(n, np.nan)
+    columns = np.array(
+        [
+            observation.time,
+            observation.flux,
+            observation.flux_err,
+            unknown,
+            unknown if observation.centroid_column is None else observation.centroid_column,
+            unknown if observation.centroid_row is None else observation.centroid_row,
+        ],
+        dtype=np.float64,
+    )
+    columns[COLUMN:][~np.isfinite(columns[COLUMN:])] = np.nan
+    with np.errstate(invalid="ignore"):
+        timed = np.abs(columns[TIME]) < LATEST_DAY
+    unflagged = good_cadences(observation, settings.quality)
+    finite = timed & np.isfinite(columns[FLUX])
+    _count(rejected, "quality flag", n - int(unflagged.sum()))
+    _count(rejected, "not a number", int((unflagged & ~finite).sum()))
+    cadence = _cadence(observation.product, columns[TIME, timed])
+    columns[EXPOSURE] = cadence
+    columns = columns[:, unflagged & finite]
+    columns = columns[:, np.argsort(columns[TIME], kind="stable")]
+    piece = _Piece(observation.product, cadence, columns)
+    return _without_repeats(piece, rejected)
+
+
+def _cadence(product: Product, time: Floats) -> float:
+    """Days from one cadence to the next: the header's word, unless the times themselves are closer."""
+    steps = np.diff(np.unique(time))
+    measured = float(np.median(steps)) if steps.size else None
+    stated = product.cadence_seconds
+    if stated is not None and np.isfinite(stated) and stated > 0:
+        stated /= DAY_SECONDS
+        # flagged cadences that were cut before the file was written make the measured step too long, never too short
+        if measured is None or measured > 0.7 * stated:
+            return float(stated)
+    return NO_CADENCE if measured is None else measured
+
+
+def _without_repeats(piece: _Piece, rejected: Counter[str]) -> _Piece:
+    """Keep the first of the cadences that lie less than half a cadence after another."""
+    time = piece.columns[TIME]
+    if time.size < 2:
+        return piece
+    # rounded to half cadences from the first one kept, so that a crowd of points is thinned, not dropped
+    first = np.concatenate([[True], np.diff(time) >= 0.5 * piece.cadence])
+    crowd = np.maximum.accumulate(np.where(first, np.arange(time.size), 0))
+    slot = np.floor((time - time[crowd]) / (0.5 * piece.cadence)).astype(np.int64)
+    first |= np.concatenate([[False], (np.diff(slot) > 0) & (np.diff(crowd) == 0)])
+    # a slot's last point and the next one's first may be closer than half a cadence: a lone pass more
+    kept = piece.keep(first)
+    apart = np.concatenate([[True], np.diff(kept.columns[TIME]) > 0])
+    kept = kept.keep(apart)
+    _count(rejected, "repeated cadence", time.size - kept.columns.shape[1])
+    return kept
+
+
+def _not_a_star(piece: _Piece) -> str:
+    """Say why this flux has no level to divide by, or nothing."""
+    flux = piece.columns[FLUX]
+    median, scatter = float(np.median(flux)), point_scatter(flux)
+    if not np.isfinite(scatter):
+        return "the flux is not finite after subtraction"
+    if scatter == 0 and flux.size > 1:
+        return "most cadences have the same flux"
+    if not median > 0:
+        return f"the median flux is {median:.3g}: relative flux must be around 1, not around 0"
+    if median <= scatter:
+        return f"the median flux {median:.3g} is not above the scatter {scatter:.3g} of one cadence"
+    return ""
+
+
+def _bin_fast(piece: _Piece, settings: CleanSettings) -> _Piece:
+    """Average fast cadences (20 s) to the cadence of the search, cosmic rays aside."""
+    per_bin = round(settings.bin_to / (piece.cadence * DAY_SECONDS))
+    if piece.cadence * DAY_SECONDS >= settings.bin_below or per_bin < 2:
+        return piece
+    columns = piece.columns
+    slot = np.floor((columns[TIME] - columns[TIME, 0]) / (per_bin * piece.cadence) + 1e-3).astype(np.int64)
+    starts = np.flatnonzero(np.concatenate([[True], np.diff(slot) > 0]))
+    count = np.diff(np.concatenate([starts, [slot.size]]))
+    which = np.repeat(np.arange(starts.size), count)
+    binned = np.empty((6, starts.size))
+    for row in (TIME, FLUX):
+        binned[row] = np.add.reduceat(columns[row], starts) / count
+    for row in (COLUMN, ROW):
+        known = np.isfinite(columns[row])
+        seen = np.bincount(which, weights=known, minlength=starts.size)
+        total = np.bincount(which, weights=np.where(known, columns[row], 0.0), minlength=starts.size)
+        binned[row] = np.where(seen > 0, total / np.maximum(seen, 1), np.nan)
+    binned[ERROR] = np.sqrt(np.add.reduceat(columns[ERROR] ** 2, starts)) / count
+    binned[EXPOSURE] = per_bin * piece.cadence
+    return _Piece(piece.product, per_bin * piece.cadence, binned)
+
+
+def _with_errors(piece: _Piece) -> _Piece:
+    """Give every cadence an error: the file's, or the scatter where the file has none or nonsense."""
+    columns = piece.columns.copy()
+    scatter = point_scatter(columns[FLUX])
+    with np.errstate(invalid="ignore"):
+        stated = np.isfinite(columns[ERROR]) & (columns[ERROR] > 0)
+    typical = float(np.median(columns[ERROR, stated])) if stated.any() else 0.0
+    # a star that flickers has scatter far above its photon noise; a tenth of it is still a believable error
+    if scatter > 0 and not 0.1 * scatter < typical < 10 * scatter:
+        columns[ERROR] = scatter
+    else:
+        # one wild value would weigh a cadence by millions or by nothing
+        believable = stated & (columns[ERROR] > 0.1 * typical) & (columns[ERROR] < 10 * typical)
+        columns[ERROR, ~believable] = typical
+    return _Piece(piece.product, piece.cadence, columns)
+
+
+def _without_overlap(pieces: Sequence[_Piece], settings: CleanSettings, rejected: Counter[str]) -> list[_Piece]:
+    """Cut every piece into orbit segments around 1, drop those another product covers better, sort by time."""
+    ranked = sorted(
+        pieces, key=lambda piece: (round(piece.cadence * DAY_SECONDS, -1), -(piece.product.data_release or 0))
+    )
+    taken: list[tuple[float, float]] = []
+    segments: list[_Piece] = []
+    for piece in ranked:
+        time = piece.columns[TIME]
+        covered = np.zeros(time.size, dtype=bool)
+        for start, end in taken:
+            covered |= (time > start - 0.5 * piece.cadence) & (time < end + 0.5 * piece.cadence)
+        _count(rejected, "covered by another product", int(covered.sum()))
+        free = piece.keep(~covered)
+        cuts = np.diff(free.columns[TIME]) > settings.gap
+        # what another product covers lies between two stretches of this one, however short it is
+        cuts |= np.diff(np.flatnonzero(~covered)) > 1
+        for part in np.split(np.arange(free.columns.shape[1]), np.flatnonzero(cuts) + 1):
+            segment = _level(_Piece(piece.product, piece.cadence, free.columns[:, part]), settings, rejected)
+            if segment is not None:
+                segments.append(segment)
+                taken.append(
+                    (segment.columns[TIME, 0] - 0.5 * piece.cadence, segment.columns[TIME, -1] + 0.5 * piece.cadence)
+                )
+    return sorted(segments, key=lambda segment: float(segment.columns[TIME, 0]))
+
+
+def _level(segment: _Piece, settings: CleanSettings, rejected: Counter[str]) -> _Piece | None:
+    """Cut scattered light, divide by the median; None if nothing with a level is left."""
+    columns = segment.columns
+    n = columns.shape[1]
+    if n == 0:
+        return None
+    if columns[TIME, -1] - columns[TIME, 0] < settings.min_segment:
+        _count(rejected, "segment too short", n)
+        return None
+    bright = _scattered_light(columns[FLUX], settings.excursion)
+    _count(rejected, "scattered light", int(bright.sum()))
+    columns = columns[:, ~bright]
+    if columns.shape[1] == 0:
+        return None
+    median = float(np.median(columns[FLUX]))
+    if not median > point_scatter(columns[FLUX]) > 0:
+        _count(rejected, "flux without a level", columns.shape[1])
+        return None
+    columns = columns.copy()
+    with np.errstate(over="ignore", invalid="ignore"):
+        columns[FLUX] /= median
+        columns[ERROR] /= median
+    sane = np.isfinite(columns[FLUX]) & np.isfinite(columns[ERROR]) & (columns[ERROR] > 0)
+    _count(rejected, "not a number", int((~sane).sum()))
+    return _Piece(segment.product, segment.cadence, columns[:, sane]) if sane.any() else None
+
+
+def _scattered_light(flux: Floats, sigma: float) -> Booleans:
+    """Find flux far above the segment's own level, in the robust sigma of the whole segment."""
+    if sigma == 0 or flux.size < 3:
+        return np.zeros(flux.size, dtype=bool)
+    median = np.median(flux)
+    spread = 1.4826 * np.median(np.abs(flux - median))
+    return flux > median + sigma * max(float(spread), point_scatter(flux))
+
+
+def _count(rejected: Counter[str], reason: str, n: int) -> None:
+    if n:
+        rejected[reason] += n
+
+
+def _too_few(n: int, settings: CleanSettings, rejected: Counter[str], refused: Sequence[str]) -> str:
+    if n == 0 and refused:
+        return f"no flux to search: {refused[0]}"
+    lost = ", ".join(f"{count} {reason}" for reason, count in rejected.items())
+    left_out = f" (left out: {lost})" if lost else ""
+    return f"{n} good cadences are too few: [clean] min_points is {settings.min_points}{left_out}"
