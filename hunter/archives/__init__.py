@@ -1,1 +1,25 @@
 """Where light curves come from: one file, one source."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hunter.archives.base import Archive
+    from hunter.settings import Settings
+
+
+def open_archive(settings: "Settings") -> "Archive":
+    """The archive that ``[archive] source`` names.
+
+    Raises
+    ------
+    hunter.settings.SettingsError
+        If none is named.
+    """
+    from hunter.archives.folder import FolderArchive
+    from hunter.settings import SettingsError
+
+    if not settings.archive.source:
+        raise SettingsError("no archive: give --archive DIR, or set [archive] source in hunter.toml")
+    folder = Path(settings.archive.source).expanduser()
+    return FolderArchive(folder, settings.archive, settings.hunt.combine, settings.home / "cache" / "index.jsonl")

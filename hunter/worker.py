@@ -1,0 +1,285 @@
+"""One worker: claim a batch, walk it through the chain, record how each target ended, claim the next.
+
+The same function serves a child of ``hunter run``, a process on another machine, and ``hunter once``. It owns
+no timer and no lock: what it holds is a claim, which it loses when its heartbeat stops.
+"""
+
+import multiprocessing.connection
+import os
+import platform
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from hunter import crashpoints
+from hunter.outcomes import DiskFull, disk_is_full
+from hunter.settings import Settings
+from state.status import Status
+from state.store import Claim, State
+
+Report = Callable[[str, Any], None]
+LIBRARIES = ("numpy", "scipy", "numba", "jax", "torch", "astropy", "matplotlib", "sqlalchemy")
+
+
+@dataclass(slots=True)
+class Duty:
+    """When a worker has to stop, and whom it tells what it does."""
+
+    report: Report = lambda kind, what: None
+    stop: Callable[[], bool] = lambda: False  # asked between batches
+    allow: Callable[[int], int] = lambda wanted: wanted  # how many of the wanted targets may still be claimed
+    now: Callable[[], float] = time.time
+    hunted: int = field(default=0)
+
+
+def work(settings: Settings, duty: Duty, name: str | None = None) -> int:
+    """Hunt until nothing is queued or the duty says stop; return the number of targets ended.
+
+    Raises
+    ------
+    DiskFull
+        If a result can't be stored; unfinished claims are given back first, where the disk still lets us.
+    """
+    name = name or f"{socket.gethostname()}-{os.getpid()}-{time.time_ns() % 10**9:09d}"
+    state = State.open(settings.database, synchronous=settings.state.synchronous, step=crashpoints.at)
+    state.register_worker(name, os.getpid(), socket.gethostname(), boot_id(), duty.now())
+    beating = threading.Event()
+    pulse = threading.Thread(target=_beat, args=(state, name, settings.engine.heartbeat_seconds, beating), daemon=True)
+    pulse.start()
+    try:
+        tools, device = equip(settings, state, duty.now)
+        while not duty.stop():
+            wanted = duty.allow(settings.compute.batch)
+            if wanted <= 0:
+                break
+            _room(settings)
+            crashpoints.at("claim")
+            claims = state.claim(name, wanted, duty.now())
+            if not claims:
+                break
+            crashpoints.at("claimed")
+            _batch(claims, tools, settings, state, duty, device)
+    finally:
+        beating.set()
+        pulse.join()
+        state.retire_worker(name, duty.now())
+        state.close()
+    return duty.hunted
+
+
+def _batch(claims: list[Claim], tools: Any, settings: Settings, state: State, duty: Duty, device: str) -> None:
+    from hunter.chain import hunt
+    from hunter.checkpoints import Memory
+
+    memory = Memory(
+        results_folder(settings),
+        state,
+        claims,
+        device=device,
+        now=duty.now,
+        step=crashpoints.at,
+        watch=lambda phase, target: duty.report("phase", (phase, target)),
+    )
+    unfinished = {claim.id: claim for claim in claims}
+    try:
+        for ending in hunt(claims, tools, settings, memory):
+            finish(state, ending, duty.now())
+            del unfinished[ending.claim.id]
+            duty.hunted += 1
+            duty.report("ended", (ending.claim.name, str(ending.outcome), ending.because))
+    except BaseException:
+        # a full disk, an interrupt: what was stored stays stored, the rest goes back to the queue
+        state.release(list(unfinished.values()), duty.now())
+        raise
+
+
+def finish(state: State, ending: Any, now: float) -> bool:
+    """Record an ending and put its pages in place, in one transaction; nothing at all if the claim is lost."""
+
+    def install() -> None:
+        for pages in ending.staged:
+            pages.install(crashpoints.at)
+
+    failure = ending.failure
+    crashpoints.at("finish")
+    try:
+        done = state.finish(
+            ending.claim,
+            ending.outcome,
+            ending.because,
+            now,
+            signals=ending.signals,
+            candidates=ending.candidates,
+            model=ending.model,
+            best_period=ending.best.period if ending.best else None,
+            best_snr=ending.best.snr if ending.best else None,
+            error_class=failure.error_class if failure else None,
+            error=failure.error if failure else None,
+            next_at=now + failure.wait if failure and failure.wait is not None else None,
+            install=install if ending.staged else None,
+        )
+    except Exception as error:
+        for pages in ending.staged:
+            pages.discard()
+        if disk_is_full(error):
+            raise DiskFull(str(error)) from error
+        raise
+    crashpoints.at("finished")
+    if not done:
+        for pages in ending.staged:
+            pages.discard()
+    elif ending.outcome is Status.QUARANTINED:
+        state.log("error", "quarantined", f"{ending.claim.name}: {ending.because}", now, target_id=ending.claim.id)
+    return done
+
+
+def equip(settings: Settings, state: State, now: Callable[[], float]) -> tuple[Any, str]:
+    """Everything the chain needs from outside, warm: kernels are compiled before the first claim."""
+    import numpy as np
+
+    from hunter.archives import open_archive
+    from hunter.chain import Tools
+    from pipeline.search import search
+    from pipeline.types import LightCurve
+
+    backend = choose_backend(settings.compute.backend)
+    time_ = np.arange(2000) / 72.0
+    search(LightCurve(time_, 1 + 1e-4 * np.sin(37.0 * time_), np.full(2000, 1e-4)), settings.search, backend=backend)
+    tools = Tools(
+        archive=open_archive(settings),
+        model=choose_model(settings),
+        backend=backend,
+        candidates=settings.home / "candidates",
+        versions=versions(),
+        now=now,
+        name_taken=state.name_taken,
+        step=crashpoints.at,
+    )
+    return tools, "gpu" if backend == "jax" and gpu_present() else "cpu"
+
+
+def choose_backend(asked: str) -> str:
+    """The search kernel: as asked, or jax where a GPU is seen and numba elsewhere."""
+    if asked != "auto":
+        return asked
+    return "jax" if gpu_present() else "numba"
+
+
+def gpu_present() -> bool:
+    """Whether an NVIDIA device can be seen and jax has the plugin for it; jax itself is not imported."""
+    return Path("/dev/nvidia0").exists() and any(
+        distribution.name and distribution.name.startswith("jax-cuda") for distribution in metadata.distributions()
+    )
+
+
+def choose_model(settings: Settings) -> Any:
+    """The model that scores: the checkpoint asked for, the hunt's promoted one, or the shipped one; else None."""
+    from functools import cache
+
+    from hunter.chain import Model
+    from models.registry import registry
+
+    shelf = registry(settings.home / "models")
+    folder = Path(settings.score.checkpoint).expanduser() if settings.score.checkpoint else shelf.current()
+    if folder is None:
+        return None
+    sha256 = shelf.sha256(folder)
+
+    @cache
+    def load() -> Any:
+        from models.scorer import Scorer
+
+        return Scorer.load(folder, prior=settings.score.prior or None)
+
+    return Model(sha256, load)
+
+
+def versions() -> dict[str, str]:
+    """The versions every result is stored with."""
+    from hunter import __version__
+
+    found = {"hunter": __version__, "python": platform.python_version()}
+    return found | {name: metadata.version(name) for name in LIBRARIES}
+
+
+def results_folder(settings: Settings) -> Path:
+    return settings.home / "cache" / "results"
+
+
+def boot_id() -> str:
+    """Which boot of this machine this is; a process of an earlier boot is certainly dead."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def dead(pid: int) -> bool:
+    """Whether no process of this machine has this number."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    try:  # a zombie has ended; only its parent has not looked yet
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return False
+
+
+def _room(settings: Settings) -> None:
+    free = shutil.disk_usage(settings.home).free / 1e6
+    if free < settings.engine.free_disk_mb:
+        raise DiskFull(f"{free:.0f} MB are free at {settings.home}: [engine] free_disk_mb is {settings.engine.free_disk_mb:g}")
+
+
+def _beat(state: State, name: str, every: float, stop: threading.Event) -> None:
+    while not stop.wait(every):
+        state.heartbeat(name, time.time())
+
+
+def main(settings: Settings, connection: Any, stop: Any, budget: Any) -> None:
+    """A child of ``hunter run``: work, tell the parent, die with it."""
+    import signal
+
+    # the parent decides what a signal means; a Ctrl-C reaches the whole group
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+
+    def report(kind: str, what: Any) -> None:
+        connection.send((kind, what))
+
+    def allow(wanted: int) -> int:
+        if budget is None:
+            return wanted
+        with budget.get_lock():
+            granted = min(wanted, budget.value)
+            budget.value -= granted
+            return int(granted)
+
+    try:
+        report("hunted", work(settings, Duty(report=report, stop=stop.is_set, allow=allow)))
+    except DiskFull as error:
+        report("disk full", str(error))
+    except Exception as error:
+        if disk_is_full(error):
+            report("disk full", str(error))
+        else:
+            import traceback
+
+            report("broken", (f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error))))
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    multiprocessing.connection.wait([parent.sentinel])
+    os._exit(1)
