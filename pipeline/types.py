@@ -171,6 +171,7 @@ class FoldedViews:
     odd: View  # (256,) as local, odd transits only
     even: View  # (256,) as local, even transits only
     secondary_phase: float | None  # phase of the deepest dip away from the transit, 0..1
+    notes: tuple[str, ...] = ()  # what a person should know of how the views were made
 
 
 class Verdict(StrEnum):

@@ -1,0 +1,105 @@
+"""What every vetting test is handed: one signal, its data, and the measurements several tests share."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated
+
+import numpy as np
+from annotated_types import Gt, Interval
+
+from pipeline.types import CleanedLightCurve, FoldedViews, LightCurve, Star, TransitSignal
+from pipeline.vetting import trapezoid
+from pipeline.vetting.transits import Transits, measure
+
+SUN_LOGG = 4.438  # log10 cm/s2
+
+
+@dataclass(frozen=True, slots=True)
+class VetSettings:
+    """The [vet] table."""
+
+    odd_even_sigma: Annotated[float, Gt(0)] = 4.0  # odd and even depths may differ by this many sigmas
+    secondary_sigma: Annotated[float, Gt(0)] = 4.0  # deepest dip away from the transit, after paying for the look
+    occultation_share: Annotated[float, Interval(gt=0, lt=1)] = 0.1  # of the transit's depth; a planet's is shallower
+    v_shape_flat: Annotated[float, Interval(ge=0, lt=1)] = 0.15  # flat share of a transit below which it is a V
+    v_shape_sigma: Annotated[float, Gt(0)] = 2.0  # how sure of that
+    steadiness_sigma: Annotated[float, Gt(0)] = 5.0  # scatter of the single depths beyond their errors
+    steadiness_scatter: Annotated[float, Gt(0)] = 0.2  # and at least this fraction of the depth
+    single_event_share: Annotated[float, Interval(gt=0, le=1)] = 0.8  # S/N of the strongest transit over that of all
+    single_event_transits: Annotated[int, Gt(0)] = 10  # most transits for which one may dominate by nature
+    duration_ratio: Annotated[float, Gt(1)] = 1.67  # duration over that of a central transit of this star
+    density_err: Annotated[float, Gt(0)] = 0.3  # fraction; catalogue densities without an error are this good
+    centroid_sigma: Annotated[float, Gt(0)] = 4.0  # shift in transit
+    centroid_arcsec: Annotated[float, Gt(0)] = 21.0  # and distance of the source from the light's centre; one pixel
+    pixel_arcsec: Annotated[float, Gt(0)] = 21.0  # scale of the centroid columns, TESS; Kepler has 3.98
+    largest_planet: Annotated[float, Gt(0)] = 22.0  # Earth radii
+    largest_depth: Annotated[float, Interval(gt=0, lt=1)] = 0.25  # fraction, where the star's radius is unknown
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One signal under test."""
+
+    cleaned: CleanedLightCurve
+    views: FoldedViews
+    signal: TransitSignal
+    star: Star
+    settings: VetSettings
+
+    @property
+    def light_curve(self) -> LightCurve:
+        return self.views.light_curve
+
+    @cached_property
+    def transits(self) -> Transits:
+        """Depths of the single transits in flux."""
+        return measure(self.light_curve.time, self.light_curve.flux, self.cleaned.exposure, self.signal)
+
+    @cached_property
+    def shape(self) -> trapezoid.Trapezoid | None:
+        """The trapezoid that fits the fold, or None where the data do not tell."""
+        events, red = self.transits.events, self.transits.pseudo.red
+        white = float(np.median(events.white[events.usable])) if events.count else 0.0
+        factor = 1 + red / white if white > 0 else 1.0
+        return trapezoid.fit(self.light_curve, self.cleaned.exposure, self.signal, factor)
+
+    def measure_series(self, values: np.ndarray, known: np.ndarray) -> Transits:
+        """The same measurement in another series on the same cadences, where it is known."""
+        return measure(self.light_curve.time[known], values[known], self.cleaned.exposure[known], self.signal)
+
+    @cached_property
+    def depth(self) -> float:
+        """Fraction: the mean of the single transits, or the search's where none is well covered."""
+        usable = self.transits.events.usable
+        if not usable.any():
+            return self.signal.depth
+        return self.transits.mean(usable)[0]
+
+    @property
+    def planet_radius(self) -> float | None:
+        """Earth radii, if all the light is the star's; None without the star's radius."""
+        if self.star.radius is None or not self.star.radius > 0 or not self.depth > 0:
+            return None
+        return 109.08 * self.star.radius * math.sqrt(self.depth)
+
+    @property
+    def density(self) -> float | None:
+        """Of the star, in solar densities: mass / radius**3, or gravity / radius; None where they are unknown."""
+        star = self.star
+        if star.radius is None or not star.radius > 0:
+            return None
+        if star.mass is not None and star.mass > 0:
+            return star.mass / star.radius**3
+        if star.logg is not None and math.isfinite(star.logg):
+            return 10 ** (star.logg - SUN_LOGG) / star.radius
+        return None
+
+    @property
+    def duration(self) -> tuple[float, float, str]:
+        """Days from first to fourth contact, its error, and where it is from."""
+        shape = self.shape
+        if shape is not None and shape.duration_err < 0.25 * shape.duration:
+            return shape.duration, shape.duration_err, "trapezoid"
+        err = self.signal.duration_err
+        return self.signal.duration, 0.2 * self.signal.duration if err is None else err, "search"
