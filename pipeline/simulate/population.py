@@ -53,7 +53,7 @@ def draw_star(
     tmag : two floats
         Range of the magnitude, uniform.
     periods : two floats
-        Range of planets' and detached binaries' periods, days, log-uniform.
+        Range of planets' and detached binaries' periods, days, log-uniform; binaries from 1 d up.
     sector : int
         A sector in whose first period the epochs fall; orbits go on for ever.
     """
@@ -64,7 +64,8 @@ def draw_star(
     u1, u2 = (float(np.interp(star.teff, LIMB_DARKENING[:, 0], LIMB_DARKENING[:, i])) for i in (1, 2))
     base = SimulatedStar(key=key, kind=kind, star=star, limb_darkening=(u1, u2))
     start = sector_start(sector)
-    period = float(np.exp(random.uniform(*np.log(periods))))
+    shortest = periods[0] if kind == "planet" else min(max(1.0, periods[0]), periods[1])
+    period = float(np.exp(random.uniform(np.log(shortest), np.log(periods[1]))))
     epoch = start + float(random.uniform(0.0, 1.0)) * period
     match kind:
         case "planet":
@@ -78,7 +79,7 @@ def draw_star(
                 )
             return replace(base, planets=tuple(planets))
         case "detached":
-            return replace(base, binary=_detached(random, mass, max(1.0, period), epoch))
+            return replace(base, binary=_detached(random, mass, period, epoch))
         case "contact":
             short = float(np.exp(random.uniform(np.log(0.25), np.log(0.7))))
             wave = ContactBinary(
@@ -91,7 +92,7 @@ def draw_star(
             return replace(base, binary=wave)
         case "blend":
             # a third-light share that leaves a dip of some tenths of a percent, as a planet would
-            binary = _detached(random, mass, max(1.0, period), epoch)
+            binary = _detached(random, mass, period, epoch)
             angle = float(random.uniform(0, 2 * pi))
             distance = float(random.uniform(0.6, 2.0))
             blend = Blend(float(10 ** random.uniform(-2.0, -1.2)), distance * np.cos(angle), distance * np.sin(angle))
