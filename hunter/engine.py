@@ -15,15 +15,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from candidates.publish import sweep as sweep_candidates
-from candidates.publish import write_index
 from hunter import checkpoints, crashpoints, worker
 from hunter.archives.base import FoundTarget
+from hunter.pages import rewrite_index
 from hunter.settings import DECISIVE, Settings
 from state.reading import Reader
 from state.status import Status
@@ -161,7 +160,7 @@ def night(
             with stop_signals(result) as stop:
                 deadline = None if max_hours is None else began + max_hours * 3600
                 _keep_working(settings, state, result, stop, limit, deadline, show, say, now)
-            index(settings, now())
+            rewrite_index(settings, now())
             state.log("info", "night", f"the night ends: {result.hunted} targets hunted", now())
             state.checkpoint()
         finally:
@@ -330,10 +329,3 @@ def _requeue_for_model(settings: Settings, state: State, say: Callable[[str], No
         again = state.requeue_for_model(model.sha256, now)
         if again:
             say(f"{again} targets scored by another model, or by none, are queued again")
-
-
-def index(settings: Settings, now: float) -> Path:
-    """Write ``candidates/index.html`` anew from the state."""
-    rows = Reader(settings.database).candidates(limit=None)
-    written = datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds")
-    return write_index(settings.home / "candidates", rows, crashpoints.at, written=written)

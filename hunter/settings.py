@@ -9,6 +9,7 @@ import dataclasses
 import difflib
 import hashlib
 import importlib
+import inspect
 import json
 import math
 import os
@@ -56,7 +57,7 @@ class HuntSettings:
 class ScoreSettings:
     """The [score] table."""
 
-    checkpoint: str = ""  # folder of a trained model; empty is the promoted one, or the shipped one
+    checkpoint: str = ""  # folder of a trained model; empty is the promoted or the shipped one, "none" scores nothing
     prior: Annotated[float, Ge(0), Le(1)] = 0.0  # share of planets among scored signals; 0 is the model card's own
 
 
@@ -111,14 +112,17 @@ class Settings:
     tables: Mapping[str, Any] = field(repr=False)
 
     def __getattr__(self, name: str) -> Any:
-        try:
-            return self.tables[name]
-        except KeyError:
-            raise AttributeError(name) from None
+        if name not in TABLES or name not in self.tables:
+            raise AttributeError(name)
+        return self.tables[name]
 
     @property
     def database(self) -> str:
         return self.state.url or str(self.home / "state" / "hunter.sqlite")
+
+    def changed(self, home: Path | None = None, **tables: Any) -> "Settings":
+        """The same settings with another home, or other tables in place of those named."""
+        return dataclasses.replace(self, home=home or self.home, tables={**self.tables, **tables})
 
     def as_dict(self) -> dict[str, dict[str, Any]]:
         """Every value in force, table by table, without secrets: a database URL may hold a password."""
@@ -289,4 +293,50 @@ def known_keys() -> Sequence[tuple[str, str, Any]]:
         module, _, name = where.partition(":")
         for item in dataclasses.fields(getattr(importlib.import_module(module), name)):
             found.append((table, item.name, item.default))
+    return found
+
+
+def template(home: str = ".") -> str:
+    """A ``hunter.toml`` that documents every setting: the default as a comment, its unit and meaning beside it.
+
+    The meanings are the comments that stand beside the fields in the code: there is no second list to go stale.
+    """
+    lines = [
+        "# The settings of a hunt. Every line that starts with '#' shows a default; take the '#' away to change it.",
+        "# The environment overrides this file (HUNTER_SEARCH__SNR=8 is [search] snr), the command line overrides both.",
+    ]
+    for table, where in TABLES.items():
+        module, _, name = where.partition(":")
+        cls = getattr(importlib.import_module(module), name)
+        meanings = _meanings(cls)
+        lines += ["", f"[{table}]"]
+        for item in dataclasses.fields(cls):
+            default = home if (table, item.name) == ("paths", "home") else item.default
+            shown = '""' if default is None else _as_toml(default)
+            mark = "" if (table, item.name) == ("paths", "home") else "# "
+            note = meanings.get(item.name, "")
+            lines.append(f"{mark}{item.name} = {shown}" + (f"  # {note}" if note else ""))
+    return "\n".join(lines) + "\n"
+
+
+def _as_toml(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_as_toml(part) for part in value) + "]"
+    return json.dumps(value)
+
+
+def _meanings(cls: type) -> dict[str, str]:
+    """The comment beside each field, and the whole comment lines right above or below it where it needed more."""
+    found: dict[str, str] = {}
+    above: list[str] = []
+    for line in inspect.getsource(cls).splitlines():
+        comment = re.match(r"\s+#\s*(.*)", line)
+        declared = re.match(r"\s+(\w+)\s*:\s*[^#]*?(?:#\s*(.*))?$", line)
+        if comment:
+            above.append(comment.group(1))
+        elif declared:
+            found[declared.group(1)] = " ".join([*above, declared.group(2) or ""]).strip()
+            above = []
+        else:
+            above = []
     return found

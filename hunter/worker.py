@@ -185,6 +185,8 @@ def choose_model(settings: Settings) -> Any:
     from hunter.chain import Model
     from models.registry import registry
 
+    if settings.score.checkpoint == "none":
+        return None
     shelf = registry(settings.home / "models")
     folder = Path(settings.score.checkpoint).expanduser() if settings.score.checkpoint else shelf.current()
     if folder is None:

@@ -1,0 +1,137 @@
+"""What this machine does in an hour, paired against a peer in the same run.
+
+``night`` runs the same files through the whole hunt (one worker, database, checkpoints and pages included) and
+through the usual notebook stack: ``lightkurve.read``, ``remove_nans``, ``flatten`` over 101 cadences, 3-sigma
+clip, and astropy's ``BoxLeastSquares`` on a coarse 2000 + fine 3000 period grid. Compilation is done before the
+clock starts, on both sides.
+"""
+
+import contextlib
+import io
+import os
+import platform
+import shutil
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from hunter.settings import Settings
+from hunter.worker import Duty, versions, work
+
+COARSE, FINE = 2000, 3000  # periods of the peer's two passes
+DURATIONS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.33)  # days
+
+
+def night(settings: Settings, *, rounds: int = 1, limit: int | None = None, say: Callable[[str], None] = print) -> dict[str, Any]:
+    """Time the whole hunt against the notebook stack on the same files.
+
+    Parameters
+    ----------
+    settings : Settings
+        ``[archive] source`` is the folder of light curves.
+    rounds : int
+        Paired repetitions; medians are given.
+    limit : int, optional
+        Use only the first files.
+
+    Returns
+    -------
+    dict
+        Stars per hour of both, the ratio, milliseconds a star by phase, the machine.
+    """
+    from hunter.archives import open_archive
+
+    found = [item for item in open_archive(settings).targets() if item.target.kind != "FILE"]
+    found = found[:limit] if limit else found
+    files = [item.sources[-1] for item in found]
+    say(f"{len(found)} targets, {rounds} rounds; compiling first")
+    notebook(files[0])
+    _hunt(settings, found[:1])
+    ours: list[float] = []
+    peers: list[float] = []
+    phases: dict[str, list[float]] = {}
+    for number in range(rounds):
+        seconds, by_phase = _hunt(settings, found)
+        ours.append(seconds)
+        for phase, spent in by_phase.items():
+            phases.setdefault(phase, []).append(spent)
+        began = time.perf_counter()
+        for file in files:
+            notebook(file)
+        peers.append(time.perf_counter() - began)
+        say(f"round {number + 1}: hunt {ours[-1]:.2f} s, notebook stack {peers[-1]:.2f} s, {peers[-1] / ours[-1]:.1f} x")
+    return {
+        "targets": len(found),
+        "rounds": rounds,
+        "hunt_stars_per_hour": 3600 * len(found) / median(ours),
+        "notebook_stars_per_hour": 3600 * len(found) / median(peers),
+        "ratio": median(peer / own for own, peer in zip(ours, peers, strict=True)),
+        "milliseconds_by_phase": {phase: 1000 * median(spent) / len(found) for phase, spent in phases.items()},
+        "processes": 1,
+        "machine": {"cpu": _cpu(), "cores": os.cpu_count(), "system": platform.platform()},
+        "versions": versions(),
+    }
+
+
+def _hunt(settings: Settings, found: Sequence[Any]) -> tuple[float, dict[str, float]]:
+    """Seconds from the first claim to the last ending in a fresh home, and by phase; start-up is left out."""
+    from hunter.engine import open_state, queue
+    from state.reading import Reader
+
+    folder = Path(tempfile.mkdtemp(prefix="hunter-bench-"))
+    own = settings.changed(folder, state=replace(settings.state, url=""))
+    began = [0.0]
+
+    def allow(wanted: int) -> int:
+        began[0] = began[0] or time.perf_counter()  # asked first when the worker is warm
+        return wanted
+
+    try:
+        state = open_state(own)
+        queue(state, found, own, time.time())
+        state.close()
+        work(own, Duty(allow=allow))
+        seconds = time.perf_counter() - began[0]
+        rows = list(Reader(own.database).timings())
+    finally:
+        shutil.rmtree(folder)
+    by_phase: dict[str, float] = {}
+    for row in rows:
+        for phase, milliseconds in row["ms"].items():
+            by_phase[phase] = by_phase.get(phase, 0.0) + milliseconds / 1000
+    by_phase["record and publish"] = seconds - sum(by_phase.values())
+    return seconds, by_phase
+
+
+def notebook(file: str) -> float:
+    """Hunt one file the usual way; return the best period in days."""
+    import lightkurve
+    from astropy.timeseries import BoxLeastSquares
+
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        curve = lightkurve.read(file).remove_nans().normalize().flatten(window_length=101).remove_outliers(sigma=3)
+        time_, flux = np.asarray(curve.time.value, float), np.asarray(curve.flux.value, float)
+        model = BoxLeastSquares(time_, flux)
+        longest = max((time_[-1] - time_[0]) / 2, 1.0)
+        coarse = np.linspace(0.5, longest, COARSE)
+        found = model.power(coarse, DURATIONS)
+        best = found.period[np.argmax(found.power)]
+        fine = np.linspace(0.98 * best, min(1.02 * best, longest), FINE)
+        found = model.power(fine, DURATIONS)
+        return float(found.period[np.argmax(found.power)])
+
+
+def _cpu() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()

@@ -1,0 +1,250 @@
+"""Commands that hunt: init, demo, run, once."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hunter.cli.common import AsJson, Home, WrongUsage, console, examples, give, say
+
+Device = Annotated[str, typer.Option("--device", help="auto, cpu or gpu: where the search runs.")]
+
+
+@examples("hunter init", "hunter init ~/hunts/sector-90")
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="The home to be; made if it is not there.")] = Path("."),
+) -> None:
+    """Make a home: a commented hunter.toml and the folders beside it."""
+    from hunter.settings import template
+
+    file = folder / "hunter.toml"
+    if file.exists():
+        raise WrongUsage(f"{file} exists already: edit it, or choose another folder")
+    for name in ("state", "cache", "candidates", "models", "logs"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    file.write_text(template())
+    print(file)
+    say(f"edit {file}, then: hunter run --home {folder} --archive DIR")
+
+
+@examples(
+    "hunter run --archive lightcurves/ --home hunts/first",
+    "hunter run --home hunts/first --limit 100 --dry-run",
+    "hunter run --home hunts/first --snr 8 --max-hours 9",
+)
+def run(
+    home: Home = None,
+    archive: Annotated[str | None, typer.Option(metavar="DIR", help="Folder of light curves to hunt.")] = None,
+    sector: Annotated[list[int] | None, typer.Option(metavar="N", help="Only these sectors; may be repeated.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Hunt at most this many targets.")] = None,
+    tic_list: Annotated[Path | None, typer.Option(metavar="FILE", help="Only these targets, one TIC a line.")] = None,
+    threshold: Annotated[float | None, typer.Option(help="Probability from which a signal is a candidate.")] = None,
+    snr: Annotated[float | None, typer.Option(help="S/N from which a peak is a signal.")] = None,
+    bls_threshold: Annotated[float | None, typer.Option(help="The same for method two-pass-bls, as bls_power.")] = None,
+    checkpoint: Annotated[str | None, typer.Option(metavar="MODEL", help="Folder of the model that scores.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes; one for each core otherwise.")] = None,
+    device: Device = "auto",
+    max_hours: Annotated[float | None, typer.Option(min=0, help="Stop claiming after so many hours.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be hunted and how long it takes.")] = False,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Forget stored phase results; hunt all anew.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Hunt one bounded night: every target the archive lists, through every phase, then stop.
+
+    What was done before is not done again; what was cut off goes on from its phase in flight.
+    """
+    from hunter.archives import open_archive
+    from hunter.engine import UNRESOLVED, night
+    from hunter.settings import load, overrides
+
+    settings = load(
+        home,
+        overrides(
+            archive__source=None if archive is None else str(Path(archive).expanduser().absolute()),
+            hunt__threshold=threshold,
+            search__snr=snr,
+            search__bls_threshold=bls_threshold,
+            score__checkpoint=checkpoint,
+            compute__workers=workers,
+            compute__backend=_backend(device),
+        ),
+    )
+    wanted = _tic_list(tic_list) if tic_list else None
+    source = open_archive(settings)
+
+    def found() -> list[Any]:
+        say(f"looking through {settings.archive.source}")
+        listed = [
+            item
+            for item in source.targets()
+            if (wanted is None or item.target.key.split()[0] in wanted) and (not sector or set(sector) & set(item.sectors))
+        ]
+        for line in source.notices():
+            say(line)
+        if not listed:
+            raise WrongUsage("no target is left: see --sector and --tic-list")
+        say(f"{len(listed)} targets")
+        return listed[:limit] if limit else listed
+
+    if dry_run:
+        _dry_run(settings, found(), json)
+        return
+    if no_cache:
+        _forget(settings)
+    from hunter.progress import Progress
+
+    with Progress() as progress:
+        result = night(settings, found, limit=limit, max_hours=max_hours, show=progress.show, say=progress.say)
+    from state.reading import Reader
+
+    summary = Reader(settings.database).summary(time.time())
+    if json:
+        give({"hunted": result.hunted, "outcomes": result.outcomes, "status": summary["status"], "seconds": result.seconds})
+    else:
+        _report(settings, result, summary)
+    if result.stopped_by is not None and summary["status"].get("QUEUED", 0):
+        sys.exit(128 + result.stopped_by)
+    if any(summary["status"].get(str(outcome), 0) for outcome in UNRESOLVED):
+        sys.exit(3)
+
+
+def _backend(device: str) -> str | None:
+    choices = {"auto": None, "cpu": "numba", "gpu": "jax"}
+    if device not in choices:
+        raise WrongUsage(f"--device {device}: must be auto, cpu or gpu")
+    if device == "gpu":
+        from hunter.worker import gpu_present
+
+        if not gpu_present():
+            raise WrongUsage("--device gpu: no GPU that jax can use; `hunter doctor` says what is missing")
+    return choices[device]
+
+
+def _tic_list(file: Path) -> set[str]:
+    """The keys in a list of targets: one a line, ``TIC`` before it or not, ``#`` starts a comment."""
+    wanted = set()
+    try:
+        lines = file.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise WrongUsage(f"--tic-list {file}: cannot be read: {error}") from None
+    for number, line in enumerate(lines, 1):
+        text = line.partition("#")[0].strip().upper().removeprefix("TIC").strip().split(",")[0]
+        if text and not text.isdigit():
+            raise WrongUsage(f"{file}:{number}: {line.strip()!r} is no TIC number")
+        if text:
+            wanted.add(str(int(text)))
+    if not wanted:
+        raise WrongUsage(f"--tic-list {file}: holds no target")
+    return wanted
+
+
+def _forget(settings: Any) -> None:
+    """Remove the stored phase results and queue everything again; what is recorded of candidates stays."""
+    import shutil
+
+    from hunter.engine import home_lock, open_state
+    from hunter.worker import results_folder
+
+    with home_lock(settings.home):
+        state = open_state(settings)
+        try:
+            shutil.rmtree(results_folder(settings), ignore_errors=True)
+            again = state.requeue(because="asked with --no-cache", now=time.time())
+        finally:
+            state.close()
+    say(f"phase results forgotten, {again} targets queued again")
+
+
+def _dry_run(settings: Any, listed: list[Any], json: bool) -> None:
+    """Say what a night would do, from what this machine did before."""
+    from hunter.engine import worker_count
+    from state.reading import Reader
+
+    files = sum(len(item.sources) for item in listed)
+    seconds = None
+    if Path(settings.database).exists():
+        done = list(Reader(settings.database).timings())
+        if done:
+            seconds = sum(sum(row["ms"].values()) for row in done) / 1000 / len(done)
+    hours = None if seconds is None else seconds * len(listed) / worker_count(settings) / 3600
+    gigabytes = files * 0.75e-3  # phase results of a two-minute light curve
+    if json:
+        give({"targets": len(listed), "files": files, "hours": hours, "gigabytes": gigabytes})
+        return
+    took = "unknown before the first night" if hours is None else f"about {hours:.2f} h on {worker_count(settings)} workers"
+    print(f"{len(listed)} targets in {files} files; {took}; about {gigabytes:.2f} GB of phase results")
+
+
+def _report(settings: Any, result: Any, summary: dict[str, Any]) -> None:
+    out = console()
+    rate = result.hunted / result.seconds * 3600 if result.seconds else 0
+    out.print(f"{result.hunted} targets hunted in {result.seconds:.0f} s ({rate:,.0f} stars/hour)")
+    for outcome, count in sorted(summary["status"].items()):
+        if count:
+            out.print(f"  {outcome:<12} {count}")
+    if result.deaths:
+        out.print(f"  {result.deaths} workers died; their targets were taken up again")
+    out.print(f"candidates: {settings.home / 'candidates' / 'index.html'}")
+    home = settings.file.parent if settings.file else settings.home
+    if summary["status"].get("CANDIDATE"):
+        out.print(f"next: hunter candidates --home {home}")
+    if summary["status"].get("QUARANTINED") or summary["status"].get("DEFERRED"):
+        out.print(f"next: hunter status --home {home}, then hunter retry --home {home}")
+
+
+@examples(
+    "hunter once tess2018206045859-s0001-0000000261136679-0120-s_lc.fits --predict",
+    "hunter once 'TIC 261136679' --home hunts/first --json",
+)
+def once(
+    what: Annotated[list[str], typer.Argument(metavar="TARGET|FILE..", help="Files, or one target of the archive.")],
+    home: Home = None,
+    archive: Annotated[str | None, typer.Option(metavar="DIR", help="Folder to look for TARGET in.")] = None,
+    sector: Annotated[list[int] | None, typer.Option(metavar="N", help="Only these sectors.")] = None,
+    period_min: Annotated[float | None, typer.Option(help="Shortest trial period, days.")] = None,
+    period_max: Annotated[float | None, typer.Option(help="Longest trial period, days.")] = None,
+    nperiods: Annotated[int | None, typer.Option(min=2, help="Number of trial periods, instead of the grid's own.")] = None,
+    snr: Annotated[float | None, typer.Option(help="S/N from which a peak is a signal.")] = None,
+    threshold: Annotated[float | None, typer.Option(help="Probability from which a page is written.")] = None,
+    predict: Annotated[bool, typer.Option("--predict", help="Score the signals and write the pages.")] = False,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Forget what an earlier call computed.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Hunt one target now, in a small hunt of its own under <home>/once, and print what was found."""
+    from hunter.once import hunt_once
+    from hunter.settings import SettingsError, find_home, overrides
+
+    try:
+        folder = find_home(home)[0]
+    except SettingsError:
+        folder = Path.cwd()  # a person with a file and no hunt yet
+    given = overrides(
+        archive__source=None if archive is None else str(Path(archive).expanduser().absolute()),
+        search__period_min=period_min,
+        search__period_max=period_max,
+        search__nperiods=nperiods,
+        search__snr=snr,
+        hunt__threshold=threshold,
+    )
+    found = hunt_once(what, folder, given, sectors=sector or [], predict=predict, fresh=no_cache)
+    if json:
+        give(found)
+        return
+    from hunter.screen import show_target
+
+    for target in found:
+        show_target(target, console())
+
+
+@examples("hunter demo", "hunter demo --stars 40 --home /tmp/demo")
+def demo(
+    home: Annotated[Path | None, typer.Option("--home", metavar="DIR", help="Where to hunt; hunter-demo otherwise.")] = None,
+    stars: Annotated[int, typer.Option(min=6, max=2000, help="Simulated stars in the sector.")] = 16,
+    seed: Annotated[int, typer.Option(help="Another number, another sky.")] = 1,
+) -> None:
+    """Show a whole hunt offline: a small simulated sector is hunted, scored, and its pages written."""
+    from hunter.demo import show
+
+    sys.exit(show(home or Path("hunter-demo"), stars, seed))
