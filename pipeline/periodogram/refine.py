@@ -1,0 +1,290 @@
+"""Measure a peak of the spectrum on the unbinned light curve: the period, its harmonics, the transit itself.
+
+The denominator is exact here (level and depth fitted together) for every template.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.periodogram import binned, noise
+from pipeline.periodogram.grid import LARGEST_DUTY, period_step
+from pipeline.periodogram.spectrum import LEAST_TRANSITS, Fold, filter_for
+from pipeline.types import Booleans, Floats
+
+VERSION = 1
+
+HARMONICS = (1.0, 0.5, 2.0, 1.0 / 3.0, 3.0)
+FINE_BINS = 16  # per duration
+PERIODS_PER_STEP = 7  # of the coarse grid: an oversampling of about 20
+STEPS_AROUND = 1.5  # coarse steps searched on both sides
+DURATION_RATIOS = 1.12 ** np.arange(-3, 4)
+INGRESS_SHARE = {"box": 0.15, "trapezoid": 0.15, "limb-darkened": 0.12, "v": 0.5}  # of the duration
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cadences:
+    """An unbinned light curve as the matched filter sees it."""
+
+    time: Floats  # (n,) BTJD
+    flux: Floats  # (n,) less its weighted mean
+    weight: Floats  # (n,) relative, 0 where masked
+
+    @property
+    def span(self) -> float:
+        return float(self.time[-1] - self.time[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Ephemeris:
+    """A trial transit: when, how long, which shape."""
+
+    period: float  # days
+    epoch: float  # BTJD
+    duration: float  # days
+    template: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measurement:
+    """The least-squares depth of an ephemeris, and what each transit gives to it."""
+
+    depth: float  # fraction
+    depth_err: float  # fraction, for the noise given
+    snr: float
+    cycle: Floats  # (m,) number of each transit with data, counted from the epoch
+    event_snr: Floats  # (m,) of each transit alone
+    event_weight: Floats  # (m,) share of a full transit that was observed
+    n_in: float  # cadences inside, by weight
+    n_out: float  # cadences outside, by weight
+
+    @property
+    def n_transits(self) -> int:
+        """Distinct transits of which at least half was observed."""
+        return int((self.event_weight >= 0.5).sum())
+
+    @property
+    def single_event_share(self) -> float:
+        """Largest share of the signal-to-noise squared that comes from one transit."""
+        squares = np.clip(self.event_snr, 0.0, None) ** 2
+        total = float(squares.sum())
+        return float(squares.max()) / total if total > 0 else 1.0
+
+    @property
+    def chi_square(self) -> float:
+        """Scatter of the single transits around the common depth, per degree of freedom; 1 for equal transits."""
+        if self.cycle.size < 2:
+            return 1.0
+        expected = self.snr * np.sqrt(self.event_weight / self.event_weight.sum())
+        return float(((self.event_snr - expected) ** 2).sum() / (self.cycle.size - 1))
+
+    @property
+    def bls_power(self) -> float:
+        """depth**2 * n_in * n_out / (n_in + n_out)"""
+        return self.depth**2 * self.n_in * self.n_out / (self.n_in + self.n_out)
+
+
+def centred_phase(time: Floats, ephemeris: Ephemeris) -> Floats:
+    """Days from the nearest transit centre, (n,)."""
+    half = ephemeris.period / 2.0
+    return (time - ephemeris.epoch + half) % ephemeris.period - half
+
+
+def near_transit(time: Floats, ephemeris: Ephemeris, width: float) -> Booleans:
+    """True within ``width`` durations centred on each transit, (n,)."""
+    return np.abs(centred_phase(time, ephemeris)) < 0.5 * width * ephemeris.duration
+
+
+def statistic(cadences: Cadences, total: float, ephemeris: Ephemeris) -> tuple[float, float]:
+    """Depth and squared signal-to-noise for unit noise, the level outside fitted too; (0, 0) if none is inside."""
+    offset = centred_phase(cadences.time, ephemeris)
+    inside = np.abs(offset) < 0.5 * ephemeris.duration
+    shape = binned.template_shape(ephemeris.template, offset[inside] * (2.0 / ephemeris.duration))
+    weighted = shape * cadences.weight[inside]
+    variance = float((weighted * shape).sum()) - float(weighted.sum()) ** 2 / total
+    if variance <= 0:
+        return 0.0, 0.0
+    numerator = -float((weighted * cadences.flux[inside]).sum())
+    return numerator / variance, numerator * abs(numerator) / variance
+
+
+def scan_harmonics(
+    cadences: Cadences,
+    peak: Ephemeris,
+    templates: Sequence[str],
+    sigma_of: dict[str, tuple[Floats, Floats]],
+    step: float,
+    limits: tuple[float, float],
+    fold: Fold,
+) -> Ephemeris:
+    """The best ephemeris near a peak or near a half, double, third or triple of its period.
+
+    Parameters
+    ----------
+    cadences : Cadences
+    peak : Ephemeris
+        From the coarse spectrum.
+    templates : sequence of str
+    sigma_of : dict
+        Template to (durations, scatter), for the noise at any duration.
+    step : float
+        Of the coarse grid, in (1/d)**(1/3).
+    limits : (float, float)
+        Shortest and longest period allowed, days.
+    fold : callable
+        A kernel; all durations and phases are tried again, in bins of a sixteenth of the duration.
+    """
+    start = float(cadences.time[0])
+    series = binned.bin_light_curve(
+        cadences.time, cadences.flux[:, None], cadences.weight, start, peak.duration / FINE_BINS
+    )
+    total = float(cadences.weight.sum())
+    trials = []
+    count = round(STEPS_AROUND * PERIODS_PER_STEP)
+    for harmonic in HARMONICS:
+        centre = peak.period * harmonic
+        fine = centre + np.arange(-count, count + 1) * (float(period_step(centre, step)) / PERIODS_PER_STEP)
+        trials.append(fine[(fine >= limits[0]) & (fine <= limits[1])])
+    period = np.concatenate(trials)
+    best, found = -1.0, peak
+    for duration in peak.duration * DURATION_RATIOS:
+        allowed = period[period * LARGEST_DUTY >= duration]
+        if allowed.size == 0:
+            continue
+        for template in templates:
+            filtered = filter_for(series, float(duration), template, FINE_BINS)
+            power, phase_bin = fold(
+                filtered.numerator,
+                filtered.denominator,
+                filtered.first,
+                filtered.length,
+                filtered.offset,
+                allowed / filtered.width,
+                total,
+                LEAST_TRANSITS * float(filtered.denominator.max()),
+            )
+            scaled = power[:, 0] / np.interp(duration, *sigma_of[template])
+            k = int(np.argmax(scaled))
+            if scaled[k] > best:
+                best = float(scaled[k])
+                epoch = start + (int(phase_bin[k, 0]) + 0.5) * filtered.width
+                found = Ephemeris(float(allowed[k]), epoch, float(duration), template)
+    return found
+
+
+def polish(
+    cadences: Cadences, trial: Ephemeris, sigma_of: dict[str, tuple[Floats, Floats]], limits: tuple[float, float]
+) -> Ephemeris:
+    """Climb from a trial to the nearest maximum of the signal-to-noise on the unbinned cadences.
+
+    A pattern search in epoch, period and duration; the epoch is moved to the middle of the data, where its error does
+    not depend on the period's.
+    """
+    middle = np.round((float(np.mean(cadences.time)) - trial.epoch) / trial.period)
+    centre = Ephemeris(trial.period, trial.epoch + float(middle) * trial.period, trial.duration, trial.template)
+    near = near_transit(cadences.time, centre, 3.0) & (cadences.weight > 0)
+    local = Cadences(cadences.time[near], cadences.flux[near], cadences.weight[near])
+    total = float(cadences.weight.sum())
+    durations, sigma = sigma_of[trial.template]
+
+    def climb(ephemeris: Ephemeris) -> float:
+        if not (limits[0] <= ephemeris.period <= limits[1]) or ephemeris.duration > LARGEST_DUTY * ephemeris.period:
+            return -np.inf
+        return statistic(local, total, ephemeris)[1] / float(np.interp(ephemeris.duration, durations, sigma)) ** 2
+
+    if local.time.size == 0:
+        return centre
+    cycles = max(1.0, cadences.span / centre.period)
+    best, height = centre, climb(centre)
+    scale = 0.125
+    while scale > 0.004:
+        moved = False
+        move = scale * best.duration
+        for epoch, period, longer in (
+            (move, 0.0, 0.0),
+            (-move, 0.0, 0.0),
+            (0.0, 2.0 * move / cycles, 0.0),
+            (0.0, -2.0 * move / cycles, 0.0),
+            (0.0, 0.0, move),
+            (0.0, 0.0, -move),
+            (0.5 * move, 0.0, move),  # the end alone, later
+            (-0.5 * move, 0.0, -move),  # the end alone, earlier
+            (-0.5 * move, 0.0, move),  # the beginning alone, earlier
+            (0.5 * move, 0.0, -move),  # the beginning alone, later
+        ):
+            trial = Ephemeris(best.period + period, best.epoch + epoch, best.duration + longer, best.template)
+            if not 0.5 * centre.duration <= trial.duration <= 2.0 * centre.duration:
+                continue
+            value = climb(trial)
+            if value > height * (1.0 + 1e-9):
+                best, height, moved = trial, value, True
+        if not moved:
+            scale /= 2.0
+    return best
+
+
+def scatter_outside(cadences: Cadences, ephemeris: Ephemeris) -> float | None:
+    """Scatter of the filter's output away from the transits; None where too little is left outside to measure it."""
+    outside = ~near_transit(cadences.time, ephemeris, 1.5)
+    weight = np.where(outside, cadences.weight, 0.0)
+    if weight.sum() < 0.4 * cadences.weight.sum():
+        return None
+    mean = float((weight * cadences.flux).sum() / weight.sum())
+    flux = (cadences.flux - mean)[:, None]
+    series = binned.bin_light_curve(cadences.time, flux, weight, float(cadences.time[0]), ephemeris.duration / 6.0)
+    filtered = filter_for(series, ephemeris.duration, ephemeris.template, 6)
+    full = filtered.denominator >= 0.5 * filtered.denominator.max()
+    if int(full.sum()) < noise.FEWEST_WINDOWS:
+        return None
+    return float(noise.filtered_scatter(filtered)[0]) or None
+
+
+def measure(cadences: Cadences, ephemeris: Ephemeris, sigma: float) -> Measurement:
+    """Depth, signal-to-noise and single transits of an ephemeris, for a noise of ``sigma`` per unit weight."""
+    total = float(cadences.weight.sum())
+    depth, squared = statistic(cadences, total, ephemeris)
+    offset = centred_phase(cadences.time, ephemeris)
+    inside = (np.abs(offset) < 0.5 * ephemeris.duration) & (cadences.weight > 0)
+    shape = binned.template_shape(ephemeris.template, offset[inside] * (2.0 / ephemeris.duration))
+    weight = cadences.weight[inside]
+    level = depth * float((shape * weight).sum()) / total
+    number = np.round((cadences.time[inside] - ephemeris.epoch) / ephemeris.period)
+    cycle, row = np.unique(number, return_inverse=True)
+    numerator = -np.bincount(row, shape * weight * (cadences.flux[inside] - level), minlength=cycle.size)
+    denominator = np.bincount(row, shape**2 * weight, minlength=cycle.size)
+    seen = denominator > 0
+    fullest = float(denominator.max(initial=0.0))
+    n_in = float((cadences.weight[inside] > 0).sum())
+    variance = squared and depth**2 / squared
+    return Measurement(
+        depth=depth,
+        depth_err=sigma * float(np.sqrt(abs(variance))),
+        snr=float(np.sqrt(max(squared, 0.0))) / sigma,
+        cycle=cycle[seen],
+        event_snr=numerator[seen] / np.sqrt(denominator[seen]) / sigma,
+        event_weight=denominator[seen] / fullest if fullest > 0 else denominator[seen],
+        n_in=n_in,
+        n_out=float((cadences.weight > 0).sum()) - n_in,
+    )
+
+
+def ephemeris_errors(measurement: Measurement, ephemeris: Ephemeris, cadence: float) -> tuple[float, float, float]:
+    """Errors of period, epoch and duration, days.
+
+    The mid-time of one transit is good to duration * sqrt(ingress share / 2) / its signal-to-noise (Carter et al. 2008,
+    ApJ 689, 499), and no better than the cadence allows; period and epoch follow from the straight line through the
+    transits, the epoch at cycle 0.
+    """
+    share = INGRESS_SHARE[ephemeris.template]
+    weight = measurement.event_weight / measurement.event_weight.sum()
+    squares = np.maximum(measurement.snr**2 * weight, 1e-12)
+    single = ephemeris.duration**2 * share / 2.0 / squares + cadence**2 / 12.0 / np.maximum(squares, 1.0)
+    inverse = 1.0 / single
+    total = float(inverse.sum())
+    mean = float((inverse * measurement.cycle).sum()) / total
+    spread = float((inverse * (measurement.cycle - mean) ** 2).sum())
+    duration_err = ephemeris.duration * float(np.sqrt(2.0 * share)) / max(measurement.snr, 1e-6)
+    if spread <= 0:
+        return ephemeris.duration, float(np.sqrt(1.0 / total)), duration_err
+    return float(np.sqrt(1.0 / spread)), float(np.sqrt(1.0 / total + mean**2 / spread)), duration_err

@@ -1,0 +1,115 @@
+"""One pass of the search: every trial period, duration and template, each scaled by its own measured noise."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.periodogram import binned, noise
+from pipeline.periodogram.grid import Grid
+from pipeline.types import Floats
+
+VERSION = 1
+
+Fold = Callable[..., tuple[NDArray[np.float32], NDArray[np.int32]]]
+
+BINS_PER_DURATION = 6  # of the box; 8 for shapes that are not flat
+LEAST_TRANSITS = 1.5  # denominator a phase must hold, in full transits; otherwise one glitch wins
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spectrum:
+    """The best of all durations and templates at every period, for stars that share their cadences."""
+
+    period: Floats  # (p,) days
+    snr: NDArray[np.float32]  # (p, stars)
+    duration: NDArray[np.int16]  # (p, stars) index into the grid's durations
+    template: NDArray[np.int16]  # (p, stars) index into the templates
+    epoch: Floats  # (p, stars) BTJD of a transit centre
+    sigma: Floats  # (d, templates, stars) measured scatter of numerator / sqrt(denominator)
+    noise: Floats  # (d, stars) the same as the depth of a box-shaped transit, fraction
+
+
+def kernel(backend: str) -> Fold:
+    """The fold of this name: "numpy", "numba" or "jax".
+
+    Raises
+    ------
+    ValueError
+        If there is no such backend.
+    """
+    if backend == "numba":
+        from pipeline.periodogram.numba_kernel import fold
+    elif backend == "numpy":
+        from pipeline.periodogram.reference import fold
+    elif backend == "jax":
+        from pipeline.periodogram.jax_kernel import fold
+    else:
+        raise ValueError(f"no search backend is called {backend!r}; there are numpy, numba and jax")
+    return fold
+
+
+def filter_for(
+    series: binned.BinnedSeries, duration: float, template: str, bins_per_duration: int | None = None
+) -> binned.FilteredSeries:
+    """Rebin to a fraction of the duration, pad, and filter."""
+    per_duration = bins_per_duration or (BINS_PER_DURATION if template == "box" else BINS_PER_DURATION + 2)
+    factor = binned.rebin_factor(duration, series.width, per_duration)
+    pad = binned.padding(duration, factor * series.width)
+    return binned.filter_series(binned.rebin(series, factor, pad), duration, template)
+
+
+def measure_spectrum(series: binned.BinnedSeries, grid: Grid, templates: Sequence[str], fold: Fold) -> Spectrum:
+    """Search binned series at every period of a grid.
+
+    Parameters
+    ----------
+    series : BinnedSeries
+        One or several stars.
+    grid : Grid
+    templates : sequence of str
+        The first wins where two are equal.
+    fold : callable
+        From :func:`kernel`.
+
+    Returns
+    -------
+    Spectrum
+        Signal-to-noise 0 at periods where no phase holds 1.5 transits or the flux does not vary.
+    """
+    stars = series.weighted_flux.shape[1]
+    total = float(series.weight.sum())
+    shape = (grid.period.size, stars)
+    snr = np.zeros(shape, dtype=np.float32)
+    best_duration = np.zeros(shape, dtype=np.int16)
+    best_template = np.zeros(shape, dtype=np.int16)
+    epoch = np.full(shape, series.start)
+    sigma = np.zeros((grid.durations.size, len(templates), stars))
+    depth_noise = np.zeros((grid.durations.size, stars))
+    for i, duration in enumerate(grid.durations):
+        tried = slice(int(grid.first[i]), int(grid.last[i]))
+        for j, template in enumerate(templates):
+            filtered = filter_for(series, float(duration), template)
+            sigma[i, j] = noise.filtered_scatter(filtered)
+            fullest = float(filtered.denominator.max())
+            if j == 0:
+                depth_noise[i] = noise.depth_noise(filtered, sigma[i, j])
+            power, phase_bin = fold(
+                filtered.numerator,
+                filtered.denominator,
+                filtered.first,
+                filtered.length,
+                filtered.offset,
+                grid.period[tried] / filtered.width,
+                total,
+                LEAST_TRANSITS * fullest,
+            )
+            inverse = np.divide(1.0, sigma[i, j], out=np.zeros(stars), where=sigma[i, j] > 0)
+            value = power * inverse.astype(np.float32)
+            better = value > snr[tried]
+            snr[tried][better] = value[better]
+            best_duration[tried][better] = i
+            best_template[tried][better] = j
+            epoch[tried][better] = (filtered.start + (phase_bin + 0.5) * filtered.width)[better]
+    return Spectrum(grid.period, snr, best_duration, best_template, epoch, sigma, depth_noise)

@@ -1,0 +1,439 @@
+"""Search a light curve for periodic transits: several signals per star, each measured on unbinned data.
+
+The coarse pass is the filter-first, shift-add matched filter of ``pipeline.periodogram``; its peaks and their harmonics
+are refined on the cadences themselves, accepted or refused, masked, and the rest is searched again.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
+
+import numpy as np
+from annotated_types import Ge, Gt, Le
+
+from pipeline.periodogram import binned, grid, noise, refine, spectrum
+from pipeline.types import Floats, LightCurve, SearchResult, Star, TransitSignal
+
+VERSION = 1
+
+LONG_SERIES = 60.0  # observed days beyond which the base bin is 10 minutes instead of 5
+PEAKS_REFINED = 3  # of each pass
+PEAK_SHARE = 0.85  # of the highest peak's signal-to-noise, below which a peak is not refined
+ALIASES = (1.0, 0.5, 2.0, 1.0 / 3.0, 3.0, 2.0 / 3.0, 1.5)
+FEW_TRANSITS = 3  # up to this many, each must be significant alone
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSettings:
+    """The [search] table."""
+
+    method: Literal["matched-filter", "two-pass-bls"] = "matched-filter"  # two-pass-bls keeps the older search
+    snr: Annotated[float, Gt(0)] = 7.1  # matched-filter signal-to-noise a signal must reach
+    period_min: Annotated[float, Gt(0)] = 0.5  # days
+    period_max: Annotated[float, Gt(0)] | None = None  # days; unset: half the baseline, at most the days observed
+    longest_period: Annotated[float, Gt(0)] = 200.0  # days; bounds an unset period_max
+    oversample: Annotated[float, Gt(0)] = 3.0  # of the period grid; 3 drifts a sixth of a duration in half a step
+    nperiods: Annotated[int, Ge(2)] | None = None  # this many periods whatever the baseline; unset: as it needs
+    max_periods: Annotated[int, Ge(2)] = 200_000  # beyond it the shortest period tried is raised, and a note says so
+    durations_hours: tuple[float, ...] = ()  # trial durations, hours; empty: from the star's density
+    duration_ratio: Annotated[float, Gt(1)] = 1.25  # of neighbouring trial durations
+    templates: tuple[Literal["box", "limb-darkened", "trapezoid", "v"], ...] = ("box", "limb-darkened", "v")
+    bin_minutes: Annotated[float, Gt(0)] | None = None  # base bin, minutes; unset: 5 up to 60 observed days, 10 beyond
+    min_points: Annotated[int, Ge(3)] = 50  # fewest cadences worth searching
+    max_signals: Annotated[int, Ge(1)] = 4  # per star
+    min_transits: Annotated[int, Ge(2)] = 2  # distinct transits of which at least half was observed
+    event_snr: Annotated[float, Ge(0)] = 4.0  # each transit alone must reach it where there are three or fewer
+    event_share: Annotated[float, Gt(0), Le(1)] = 0.75  # largest share of snr**2 one transit may have
+    consistent_snr: Annotated[float, Ge(0)] = 6.0  # snr over the root of the transits' reduced chi-square
+    max_removed_events: Annotated[int, Ge(0)] = 3  # lone dips that are masked, and the rest searched again
+    mask_width: Annotated[float, Ge(1)] = 1.5  # durations masked around the transits of a signal found
+    bls_threshold: Annotated[float, Gt(0)] = 0.001  # depth**2 * n_in * n_out / (n_in + n_out), two-pass-bls only
+    coarse_nperiods: Annotated[int, Ge(2)] = 2000  # two-pass-bls only
+    refine_nperiods: Annotated[int, Ge(2)] = 3000  # two-pass-bls only
+    downsample_limit: Annotated[int, Ge(100)] = 80_000  # cadences above which two-pass-bls bins them
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Prepared:
+    """A light curve ready to be searched."""
+
+    time: Floats
+    flux: Floats
+    weight: Floats
+    cadence: float
+    start: float
+    bin_width: float
+    grid: grid.Grid
+    limits: tuple[float, float]
+
+    def cadences(self, weight: Floats) -> refine.Cadences:
+        """The cadences with these weights, less their weighted mean."""
+        mean = float((weight * self.flux).sum() / weight.sum())
+        return refine.Cadences(self.time, self.flux - mean, weight)
+
+    @property
+    def sampling(self) -> bytes:
+        """Equal for light curves that share cadences, weights and grid."""
+        digest = hashlib.sha256()
+        for array in (self.time, self.weight, self.grid.period, self.grid.durations):
+            digest.update(array.tobytes())
+        return digest.digest()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    """A refined peak."""
+
+    ephemeris: refine.Ephemeris
+    measurement: refine.Measurement
+    snr: float  # with the noise of the whole light curve, its own transits included
+    sde: float
+
+
+def search(
+    light_curve: LightCurve,
+    settings: SearchSettings = SearchSettings(),
+    star: Star = Star(),
+    backend: str = "numba",
+) -> SearchResult:
+    """Find the periodic dips of a light curve.
+
+    Parameters
+    ----------
+    light_curve : LightCurve, n cadences
+        Detrended. Gaps may be of any length; errors of 0 are ignored.
+    settings : SearchSettings
+    star : Star
+        Its density, where known, sets periods and durations; else the Sun's, with a note.
+    backend : str
+        "numba", "numpy" or "jax": the kernel of the coarse pass. The numbers agree to 1e-5.
+
+    Returns
+    -------
+    SearchResult
+        ``signals`` are those over the threshold, strongest first. ``best`` is the strongest peak, whether or not it
+        passed, and ``None`` only where no period could be tried or nothing dims. A light curve too short or too sparse
+        has no signals and says so in ``notes``. Never NaN.
+
+    Raises
+    ------
+    ValueError
+        If there is no such backend or template.
+
+    Notes
+    -----
+    Filter first, fold second (`pipeline.periodogram.reference`), on Ofir's periods (2014, A&A 561, A138). The
+    signal-to-noise is scaled by the scatter of the filter's own output at each duration, so that red noise counts.
+    ``noise`` is that scatter as a depth. A signal needs two distinct transits; where there are three or fewer each
+    must be significant alone, none may dominate, and the transits must agree in depth as far as the noise says. The
+    reported ``snr`` takes the noise with the signal's own transits masked; the threshold is applied before that.
+    """
+    return search_many([light_curve], settings, [star], backend)[0]
+
+
+def search_many(
+    light_curves: Sequence[LightCurve],
+    settings: SearchSettings = SearchSettings(),
+    stars: Sequence[Star] | None = None,
+    backend: str = "numba",
+) -> list[SearchResult]:
+    """Search many light curves; those that share their cadences and grid are folded together.
+
+    Parameters
+    ----------
+    light_curves : sequence of LightCurve
+    settings, backend
+        As in :func:`search`.
+    stars : sequence of Star or None
+        One for each light curve.
+
+    Returns
+    -------
+    list of SearchResult
+        One for each light curve, equal to what :func:`search` gives it alone (signal-to-noise to 1e-5).
+
+    Raises
+    ------
+    ValueError
+        If stars and light curves differ in number, or there is no such backend or template.
+    """
+    stars = [Star()] * len(light_curves) if stars is None else stars
+    if len(stars) != len(light_curves):
+        raise ValueError(f"{len(light_curves)} light curves with {len(stars)} stars: give one star for each")
+    fold = spectrum.kernel(backend)
+    for template in settings.templates:
+        binned.template_shape(template, np.zeros(1))
+    results: list[SearchResult | None] = [None] * len(light_curves)
+    groups: dict[bytes, list[tuple[int, _Prepared]]] = {}
+    for k, (light_curve, star) in enumerate(zip(light_curves, stars, strict=True)):
+        prepared = _prepare(light_curve, settings, star)
+        if isinstance(prepared, str):
+            results[k] = _nothing(settings, backend, prepared)
+        else:
+            alone = settings.method == "two-pass-bls"
+            groups.setdefault(str(k).encode() if alone else prepared.sampling, []).append((k, prepared))
+    for group in groups.values():
+        first = _spectrum([prepared for _, prepared in group], None, settings, fold)
+        for column, (k, prepared) in enumerate(group):
+            results[k] = _finish(prepared, first, column, settings, backend)
+    return [result for result in results if result is not None]
+
+
+def _nothing(settings: SearchSettings, backend: str, note: str) -> SearchResult:
+    """The result of a light curve that cannot be searched."""
+    empty = np.zeros(0)
+    return SearchResult(empty, empty, empty, empty, (), None, settings.method, backend, (note,))
+
+
+def _prepare(light_curve: LightCurve, settings: SearchSettings, star: Star) -> _Prepared | str:
+    """Weights, bins and grid of a light curve, or why it cannot be searched."""
+    n = len(light_curve)
+    if n < settings.min_points:
+        return f"{n} cadences are too few to search: [search] min_points is {settings.min_points}"
+    time = light_curve.time
+    span = float(time[-1] - time[0])
+    cadence = float(np.median(np.diff(time)))
+    observed = cadence * n
+    period_max = settings.period_max
+    if period_max is None:
+        period_max = min(span / 2.0, max(observed, settings.period_min), settings.longest_period)
+    period_max = min(period_max, span)
+    if not period_max > settings.period_min * 1.001:
+        return (
+            f"a baseline of {span:.2f} d, {observed:.2f} d of it observed, leaves no period to try: "
+            f"[search] period_min is {settings.period_min:g} d and two transits are needed"
+        )
+    width = (settings.bin_minutes or (5.0 if observed <= LONG_SERIES else 10.0)) / 1440.0
+    layout = grid.make_grid(
+        span,
+        settings.period_min,
+        period_max,
+        density=grid.stellar_density(star),
+        cadence=cadence,
+        oversample=settings.oversample,
+        duration_ratio=settings.duration_ratio,
+        durations=tuple(hours / 24.0 for hours in settings.durations_hours),
+        nperiods=settings.nperiods,
+        max_periods=settings.max_periods,
+    )
+    if layout.durations.size == 0:
+        return (
+            f"no duration fits periods of {settings.period_min:g} to {period_max:.2f} d "
+            f"at a cadence of {cadence * 1440:.1f} min"
+        )
+    weight = noise.cadence_weights(time, light_curve.flux, light_curve.flux_err)
+    start = float(np.floor(time[0] / width) * width)
+    limits = (float(layout.period[0]) * (1 - 1e-9), float(layout.period[-1]) * (1 + 1e-9))
+    return _Prepared(time, light_curve.flux, weight, cadence, start, width, layout, limits)
+
+
+def _spectrum(
+    group: Sequence[_Prepared], weight: Floats | None, settings: SearchSettings, fold: spectrum.Fold
+) -> spectrum.Spectrum:
+    """The coarse spectrum of light curves that share cadences, weights and grid."""
+    lead = group[0]
+    weight = lead.weight if weight is None else weight
+    flux = np.stack([prepared.cadences(weight).flux for prepared in group], axis=1)
+    if settings.method == "two-pass-bls":
+        # numba is not imported by those who only read the settings
+        from pipeline.periodogram import two_pass_bls
+
+        return two_pass_bls.measure_spectrum(
+            lead.time,
+            flux[:, 0],
+            weight,
+            lead.grid,
+            coarse_nperiods=settings.coarse_nperiods,
+            refine_nperiods=settings.refine_nperiods,
+            downsample_limit=settings.downsample_limit,
+        )
+    series = binned.bin_light_curve(lead.time, flux, weight, lead.start, lead.bin_width)
+    return spectrum.measure_spectrum(series, lead.grid, settings.templates, fold)
+
+
+def _finish(
+    prepared: _Prepared, first: spectrum.Spectrum, column: int, settings: SearchSettings, backend: str
+) -> SearchResult:
+    """Refine, accept, mask and search again, from the first coarse spectrum on."""
+    # refinement runs a few dozen periods: it stays on the CPU whatever folds the coarse grid
+    fold = spectrum.kernel("numpy" if backend == "numpy" else "numba")
+    coarse = spectrum.kernel(backend)
+    notes = list(prepared.grid.notes)
+    weight = prepared.weight
+    accepted: list[_Found] = []
+    strongest: _Found | None = None
+    removed = 0
+    current, k = first, column
+    while True:
+        cadences = prepared.cadences(weight)
+        found = _refined_peaks(prepared, cadences, current, k, settings, fold)
+        if not found:
+            break
+        if strongest is None:
+            strongest = found[0]
+        passed = next((item for item in found if _refusal(item, settings) is None), None)
+        if passed is not None:
+            accepted.append(passed)
+            if len(accepted) >= settings.max_signals:
+                break
+            gone = refine.near_transit(prepared.time, passed.ephemeris, settings.mask_width)
+        elif _is_strong(found[0], settings) and removed < settings.max_removed_events:
+            removed += 1
+            gone = _strongest_event(prepared.time, found[0], settings)
+            notes.append(f"period {found[0].ephemeris.period:.4f} d refused: {_refusal(found[0], settings)}")
+        else:
+            if _is_strong(found[0], settings):
+                notes.append(f"period {found[0].ephemeris.period:.4f} d refused: {_refusal(found[0], settings)}")
+            break
+        weight = np.where(gone, 0.0, weight)
+        if int((weight > 0).sum()) < settings.min_points:
+            break
+        current, k = _spectrum([prepared], weight, settings, coarse), 0
+    signals = _numbered(prepared, accepted)
+    best = signals[0] if signals else (_signal(prepared, strongest) if strongest else None)
+    if best is None:
+        notes.append("nothing dims: no peak at any period")
+    return SearchResult(
+        period=first.period,
+        power=first.snr[:, column].astype(np.float64),
+        durations=prepared.grid.durations,
+        noise=first.noise[:, column],
+        signals=signals,
+        best=best,
+        method=settings.method,
+        backend=backend,
+        notes=tuple(notes),
+    )
+
+
+def _refined_peaks(
+    prepared: _Prepared,
+    cadences: refine.Cadences,
+    current: spectrum.Spectrum,
+    column: int,
+    settings: SearchSettings,
+    fold: spectrum.Fold,
+) -> list[_Found]:
+    """The highest peaks of a coarse spectrum, each with its harmonics, refined; strongest first."""
+    power = current.snr[:, column].astype(np.float64)
+    spread = float(power.std())
+    names = settings.templates if settings.method == "matched-filter" else ("box",)
+    sigma_of = {}
+    for j, template in enumerate(names):
+        measured = current.sigma[:, j, column] > 0
+        if not measured.any():
+            return []
+        sigma_of[template] = (prepared.grid.durations[measured], current.sigma[measured, j, column])
+    left = power.copy()
+    found: list[_Found] = []
+    for _ in range(PEAKS_REFINED):
+        top = int(np.argmax(left))
+        if not left[top] > 0 or left[top] < PEAK_SHARE * power.max():
+            break
+        duration = float(prepared.grid.durations[current.duration[top, column]])
+        period = float(current.period[top])
+        peak = refine.Ephemeris(
+            period, float(current.epoch[top, column]), duration, names[int(current.template[top, column])]
+        )
+        if settings.method == "matched-filter":
+            trial = refine.scan_harmonics(cadences, peak, names, sigma_of, prepared.grid.step, prepared.limits, fold)
+        else:
+            trial = peak
+        ephemeris = refine.polish(cadences, trial, sigma_of, prepared.limits)
+        sigma = float(np.interp(ephemeris.duration, *sigma_of[ephemeris.template]))
+        snr = refine.measure(cadences, ephemeris, sigma).snr
+        alone = refine.scatter_outside(cadences, ephemeris)
+        measurement = refine.measure(cadences, ephemeris, sigma if alone is None else min(sigma, alone))
+        sde = (float(left[top]) - float(power.mean())) / spread if spread > 0 else 0.0
+        found.append(_Found(ephemeris, measurement, snr, sde))
+        drift = 1.5 * max(duration, ephemeris.duration) / cadences.span
+        left[np.abs(current.period / period - 1.0) < max(drift, 1e-9)] = 0.0
+        if power.max() < 0.8 * settings.snr:
+            break
+    return sorted((item for item in found if item.measurement.snr > 0), key=lambda item: -item.snr)
+
+
+def _is_strong(found: _Found, settings: SearchSettings) -> bool:
+    """Whether the height of the peak alone would make a signal."""
+    if settings.method == "two-pass-bls":
+        return found.measurement.bls_power >= settings.bls_threshold
+    return found.snr >= settings.snr
+
+
+def _refusal(found: _Found, settings: SearchSettings) -> str | None:
+    """Why a refined peak is not a signal; None if it is one."""
+    measurement = found.measurement
+    if not _is_strong(found, settings):
+        if settings.method == "two-pass-bls":
+            return f"BLS power {measurement.bls_power:.2g} is below [search] bls_threshold {settings.bls_threshold:g}"
+        return f"signal-to-noise {found.snr:.1f} is below [search] snr {settings.snr:g}"
+    if measurement.n_transits < settings.min_transits:
+        return f"{measurement.n_transits} distinct transits, [search] min_transits is {settings.min_transits}"
+    if measurement.single_event_share > settings.event_share:
+        return (
+            f"one transit holds {measurement.single_event_share:.0%} of it, "
+            f"[search] event_share is {settings.event_share:g}"
+        )
+    whole = measurement.event_snr[measurement.event_weight >= 0.5]
+    if measurement.n_transits <= FEW_TRANSITS and float(whole.min()) < settings.event_snr:
+        return (
+            f"of {measurement.n_transits} transits the weakest reaches {float(whole.min()):.1f}, "
+            f"[search] event_snr is {settings.event_snr:g}"
+        )
+    consistent = measurement.snr / np.sqrt(max(1.0, measurement.chi_square))
+    if consistent < settings.consistent_snr:
+        return (
+            f"its transits disagree in depth: {measurement.snr:.1f} / sqrt({measurement.chi_square:.1f}) is "
+            f"{consistent:.1f}, [search] consistent_snr is {settings.consistent_snr:g}"
+        )
+    return None
+
+
+def _strongest_event(time: Floats, found: _Found, settings: SearchSettings) -> np.ndarray:
+    """True within the mask of the one transit that gives most to a refused peak, (n,)."""
+    cycle = float(found.measurement.cycle[int(np.argmax(found.measurement.event_snr))])
+    centre = found.ephemeris.epoch + cycle * found.ephemeris.period
+    return np.abs(time - centre) < 0.5 * settings.mask_width * found.ephemeris.duration
+
+
+def _signal(prepared: _Prepared, found: _Found) -> TransitSignal:
+    """What is told of a refined peak, its epoch moved to the first transit of which at least half was observed."""
+    measurement, ephemeris = found.measurement, found.ephemeris
+    whole = measurement.cycle[measurement.event_weight >= 0.5]
+    first = float(whole[0])
+    shifted = replace(measurement, cycle=measurement.cycle - first)
+    period_err, epoch_err, duration_err = refine.ephemeris_errors(shifted, ephemeris, prepared.cadence)
+    return TransitSignal(
+        period=ephemeris.period,
+        epoch=ephemeris.epoch + first * ephemeris.period,
+        duration=ephemeris.duration,
+        depth=measurement.depth,
+        snr=measurement.snr,
+        period_err=period_err,
+        epoch_err=epoch_err,
+        duration_err=duration_err,
+        depth_err=measurement.depth_err,
+        sde=found.sde,
+        bls_power=measurement.bls_power,
+        n_transits=measurement.n_transits,
+        single_event_share=measurement.single_event_share,
+        template=ephemeris.template,
+    )
+
+
+def _numbered(prepared: _Prepared, accepted: Sequence[_Found]) -> tuple[TransitSignal, ...]:
+    """Signals by falling signal-to-noise, numbered from 1, each harmonic with the number of the stronger signal."""
+    ranked = sorted((_signal(prepared, found) for found in accepted), key=lambda signal: -signal.snr)
+    span = float(prepared.time[-1] - prepared.time[0])
+    signals: list[TransitSignal] = []
+    for number, signal in enumerate(ranked, start=1):
+        alias = next((other.number for other in signals if _is_harmonic(signal, other, span)), None)
+        signals.append(replace(signal, number=number, alias_of=alias))
+    return tuple(signals)
+
+
+def _is_harmonic(weaker: TransitSignal, stronger: TransitSignal, span: float) -> bool:
+    """Whether two periods keep a simple ratio to within a duration over the whole baseline."""
+    longest = max(weaker.duration, stronger.duration)
+    return any(abs(weaker.period / (ratio * stronger.period) - 1.0) * span < 1.5 * longest for ratio in ALIASES)
