@@ -74,7 +74,7 @@ class ComputeSettings:
 class EngineSettings:
     """The [engine] table."""
 
-    heartbeat_seconds: Annotated[float, Gt(0)] = 10.0
+    heartbeat_seconds: Annotated[float, Gt(0)] = 10.0  # a worker says so often that it lives
     lease_seconds: Annotated[float, Gt(0)] = 30.0  # a worker silent for longer loses its targets
     phase_limit_seconds: Annotated[float, Gt(0)] = 900.0  # a worker longer than this in one phase is killed
     drain_seconds: Annotated[float, Gt(0)] = 60.0  # time to end the batch in flight when asked to stop
@@ -92,7 +92,7 @@ LIGHT = {
     "engine": "hunter.settings:EngineSettings",
 }
 TABLES = LIGHT | {
-    "archive": "hunter.archives.folder:ArchiveSettings",
+    "archive": "hunter.archives.settings:ArchiveSettings",
     "clean": "pipeline.clean:CleanSettings",
     "detrend": "pipeline.clean:DetrendSettings",
     "search": "pipeline.search:SearchSettings",
@@ -197,9 +197,12 @@ def load(home: str | None = None, overrides: Mapping[str, Any] | None = None, *,
         tables[table] = _build(getattr(importlib.import_module(module), name), values, mistakes)
     if mistakes:
         raise SettingsError("\n".join(mistakes))
-    settings = Settings(folder, file, tables)
-    inside = Path(settings.paths.home).expanduser()
-    return dataclasses.replace(settings, home=(folder / inside).resolve())
+    # a relative path in hunter.toml starts at the folder of that file, wherever the command is given
+    if "archive" in tables and tables["archive"].source:
+        source = folder / Path(tables["archive"].source).expanduser()
+        tables["archive"] = dataclasses.replace(tables["archive"], source=str(source))
+    inside = Path(tables["paths"].home).expanduser()
+    return Settings((folder / inside).resolve(), file, tables)
 
 
 def _read(file: Path | None) -> tuple[str, dict[str, Any]]:
@@ -312,10 +315,10 @@ def template(home: str = ".") -> str:
         lines += ["", f"[{table}]"]
         for item in dataclasses.fields(cls):
             default = home if (table, item.name) == ("paths", "home") else item.default
-            shown = '""' if default is None else _as_toml(default)
+            shown = "" if default is None else _as_toml(default)  # unset: the comment says what follows
             mark = "" if (table, item.name) == ("paths", "home") else "# "
-            note = meanings.get(item.name, "")
-            lines.append(f"{mark}{item.name} = {shown}" + (f"  # {note}" if note else ""))
+            line, note = f"{mark}{item.name} = {shown}", meanings.get(item.name, "")
+            lines += [f"{line}  # {note}"] if len(line) + len(note) < 116 else [f"# {note}:", line]
     return "\n".join(lines) + "\n"
 
 
