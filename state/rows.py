@@ -1,0 +1,129 @@
+"""What goes into the record and comes out of it, as frozen values. Times are seconds since 1970, UTC."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+_NAME = re.compile(r"(?P<kind>[A-Za-z]+)?[\s_-]*(?P<key>[0-9]+)(?P<rest>(?:\s.*)?)", re.ASCII | re.DOTALL)
+
+
+def split_name(text: str) -> tuple[str | None, str]:
+    """Read a target's name as people write it.
+
+    "TIC 261136679", "tic261136679", "TIC-00261136679" give ``("TIC", "261136679")``; "261136679" gives
+    ``(None, "261136679")``; "TIC 261136679 s0001" keeps its sector; "FILE my star" gives ``("FILE", "my star")``.
+    """
+    text = text.strip()
+    if (found := _NAME.fullmatch(text)) is not None:
+        kind = found["kind"].upper() if found["kind"] else None
+        return kind, (found["key"].lstrip("0") or "0") + found["rest"]
+    kind, _, key = text.partition(" ")
+    return (kind.upper(), key.strip()) if key.strip() else (None, text)
+
+
+@dataclass(frozen=True, slots=True)
+class NewTarget:
+    """A target that an archive offers."""
+
+    kind: str  # "TIC", "KIC", "EPIC", "FILE"
+    key: str  # "261136679"
+    inputs: str  # digest of what would be hunted; another digest means another hunt
+    sources: tuple[str, ...] = ()  # where its light curves are
+    star: Mapping[str, float | None] = field(default_factory=dict)  # what a header or a catalogue knows
+    priority: float = 0.0  # higher goes first
+    sector: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EnqueueReport:
+    """What became of the targets that were offered."""
+
+    added: int = 0  # not known before
+    requeued: int = 0  # known and at rest, with other inputs: queued again
+    unchanged: int = 0  # known with the same inputs
+    refreshed: int = 0  # still queued: took the new inputs where it stands
+    running: int = 0  # in a worker's hands with the old inputs: left; offer it again later
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A target in a worker's hands. ``token`` is the fence: it guards every later write."""
+
+    id: int
+    kind: str
+    key: str
+    token: int
+    attempts: int  # claims since the last progress, this one included
+    phase: str  # the last phase that was recorded, "" before the first
+    sources: tuple[str, ...]
+    inputs: str
+    star: dict[str, float | None]
+    suspect: bool = False  # a worker died with it in hand: hunt it alone
+    deferrals: int = 0  # how often in a row the archive did not answer, for the back-off
+    sector: int | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind} {self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseRun:
+    """One finished phase of one target, or of one of its signals."""
+
+    target_id: int
+    phase: str
+    item: int  # 0 for a phase of the target, else the number of the signal
+    digest: str  # of the phase, its version, its inputs and its settings
+    path: str = ""  # of the stored result, relative to the cache
+    sha256: str = ""  # of the stored result
+    seconds: float = 0.0  # wall time
+    device: str = ""
+    at: float = 0.0  # when it was finished
+
+
+@dataclass(frozen=True, slots=True)
+class SignalRow:
+    """A periodic dip of a target. Days, BTJD, fractions."""
+
+    number: int  # 1 is the strongest
+    period: float
+    epoch: float
+    duration: float
+    depth: float
+    snr: float
+    sde: float | None = None
+    period_err: float | None = None
+    epoch_err: float | None = None
+    duration_err: float | None = None
+    depth_err: float | None = None
+    bls_power: float | None = None
+    n_transits: int | None = None
+    single_event_share: float | None = None
+    false_alarm_probability: float | None = None
+    template: str = "box"
+    alias_of: int | None = None
+    probability: float | None = None  # the network's, where it was asked
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateRow:
+    """A published candidate: its ephemeris, its score and the files a person opens."""
+
+    ephemeris_key: str  # the same after a new hunt of the same star, so that reviews stay with it
+    name: str  # TIC_261136679_p6.267890
+    period: float  # days
+    epoch: float  # BTJD
+    duration: float  # days
+    depth: float  # fraction
+    snr: float
+    sde: float | None = None
+    probability: float | None = None
+    disposition: str = ""
+    json_file: str = ""
+    json_sha256: str = ""
+    png_file: str = ""
+    png_sha256: str = ""
+    html_file: str = ""
+    html_sha256: str = ""
+    published_at: float = 0.0
