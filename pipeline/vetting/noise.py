@@ -27,6 +27,7 @@ COVERAGE = 0.5  # least share of a box that must hold cadences
 FLANK_COVERAGE = 0.3  # same, of each flank
 LOCAL_WEIGHT = 20.0  # neighbouring differences the global noise counts for, when the local noise is measured
 SHRINK = 10.0  # pseudo-folds the assumption "no more noise than the events show" counts for
+FLOOR = 1e-9  # fraction or pixels; less noise than this is rounding
 CLIP = 4.0  # robust sigmas at which pseudo-events are clipped before their scatter is taken
 
 
@@ -75,7 +76,8 @@ class Samples:
         self.level = float(np.median(values)) if values.size else 0.0
         self._values = _running(values - self.level)  # small numbers keep the sums exact
         self._exposure = _running(exposure)
-        squares, known, self.white = _difference_squares(time, values)
+        squares, known, white = _difference_squares(time, values)
+        self.white = max(white, FLOOR**2)
         self._squares = _running(squares)
         self._known = _running(known)
 
