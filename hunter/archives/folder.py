@@ -1,0 +1,425 @@
+"""Any tree of light curves as an archive.
+
+What a file is and whose it is comes from its content, never from its name, and no path in a header is followed.
+Files that claim to be data and are not become targets of kind FILE, so that they end with a reason; text and
+pictures lying beside the data are left aside and counted.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from pathlib import Path
+
+from hunter.archives import formats
+from hunter.archives.base import ArchiveEmpty, Fetched, FoundTarget
+from hunter.archives.fits_file import inflate
+from hunter.archives.identity import Identity, merge
+from hunter.archives.readers.table import NotALightCurve
+from hunter.archives.settings import ArchiveSettings
+from pipeline.errors import ArchiveUnavailable, UnusableData
+from pipeline.types import Observation, Product, Star, Target
+
+__all__ = ["ArchiveSettings", "FolderArchive"]
+
+log = logging.getLogger(__name__)
+
+INDEX_VERSION = 1  # raised when identities are read in another way
+TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".dat", ".tbl", ".lc", ".ecsv")
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".tar.gz", ".7z", ".rar", ".fits.fz", ".fits.bz2", ".fits.xz", ".fits.zst")
+PLAIN_CADENCE = 60.0  # seconds; shorter cadences show the same photons in more rows
+NAMED_AT_MOST = 5  # files named in a line of text
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the index remembers of one file; exactly one of the last three is set."""
+
+    path: str  # relative to the folder, as text
+    size: int
+    mtime_ns: int
+    identity: Identity | None = None
+    refusal: str = ""  # it claims to be data: a target that will end with this reason
+    foreign: str = ""  # it does not: left aside
+
+
+class FolderArchive:
+    """A folder of light curves, or one file.
+
+    Parameters
+    ----------
+    folder : Path
+        Searched with all its subfolders; names beginning with a dot are left aside, links are followed once.
+    settings : ArchiveSettings
+    combine : "all" or "sector"
+        One target for a star, or one for each of its sectors.
+    index : Path or None
+        Where identities are remembered between starts; safe to delete.
+
+    Attributes
+    ----------
+    ignored : tuple of (str, str)
+        Path and reason of each file left aside by the last ``targets()``.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: ArchiveSettings = ArchiveSettings(),
+        combine: str = "all",
+        index: Path | None = None,
+    ) -> None:
+        if combine not in ("all", "sector"):
+            raise ValueError(f"combine is {combine!r}: choose all or sector")
+        self.asked = Path(folder)
+        self.folder = Path(os.path.abspath(folder))
+        self.settings = settings
+        self.combine = combine
+        self.index = index
+        self.ignored: tuple[tuple[str, str], ...] = ()
+
+    def targets(self) -> Iterator[FoundTarget]:
+        """Yield every target of the folder, sorted by kind and key.
+
+        Raises
+        ------
+        ArchiveEmpty
+            If the folder is missing, unreadable, empty, or holds no light curve at all.
+        """
+        entries = self._entries()
+        self.ignored = tuple((entry.path, entry.foreign) for entry in entries if entry.foreign)
+        found: dict[tuple[str, str], list[Entry]] = {}
+        for entry in entries:
+            if not entry.foreign:
+                identity = entry.identity
+                key = ("FILE", entry.path) if identity is None else (
+                    identity.kind, identity.target_key(entry.path, self.combine)
+                )  # fmt: skip
+                found.setdefault(key, []).append(entry)
+        if not found:
+            raise ArchiveEmpty(self._nothing())
+        for (kind, name), files in sorted(found.items()):
+            files.sort(key=lambda entry: entry.path)
+            identities = sorted((e.identity for e in files if e.identity is not None), key=self._rank)
+            star = reduce(merge, (identity.star for identity in identities), Star())
+            digest = hashlib.sha256(json.dumps([(e.path, e.size, e.mtime_ns) for e in files]).encode()).hexdigest()
+            priority = 0.0 if star.tmag is None else max(0.0, 20.0 - star.tmag)
+            yield FoundTarget(Target(kind, name, star), tuple(str(self._root / e.path) for e in files), digest, priority)
+
+    def fetch(self, target: Target, sources: Sequence[str]) -> Fetched:
+        """Check the files of one target and keep one product for each sector.
+
+        The products of a sector are tried in the order of preference; where the best fails, the next serves.
+
+        Raises
+        ------
+        UnusableData
+            If no file passes; the message names the reasons.
+        ArchiveUnavailable
+            If the disk failed to answer for one of them.
+        """
+        refused: list[tuple[str, str]] = []
+        superseded: list[tuple[str, str]] = []
+        notes: list[tuple[str, str]] = []
+        taken: list[tuple[Identity, Product]] = []
+        for choices in self._by_sector(target, sources, refused):
+            best: formats.Checked | None = None
+            for source, identity in choices:
+                if best is not None and identity.part == best.identity.part:
+                    superseded.append((source, self._why(best, identity)))
+                    continue
+                if best is not None and not self._same_product(best.identity, identity):
+                    superseded.append((source, self._why(best, identity)))
+                    continue
+                try:
+                    checked = formats.check(Path(source), self.settings.columns)
+                    self._expect(target, checked.identity, source)
+                except UnusableData as error:
+                    refused.append((source, str(error)))
+                    continue
+                best = checked
+                taken.append((checked.identity, checked.product))
+                notes += [(source, note) for note in checked.notes]
+        if not taken:
+            raise UnusableData(_reasons(refused))
+        star = reduce(merge, (identity.star for identity, _ in sorted(taken, key=lambda pair: self._rank(pair[0]))))
+        products = sorted((product for _, product in taken), key=lambda p: (p.mission, p.sector or 0, p.uri))
+        return Fetched(tuple(products), tuple(refused), star, tuple(superseded), tuple(notes))
+
+    def read(self, product: Product) -> Observation:
+        """Read a checked product; its sha256 is compared again, so that a file changed since is refused.
+
+        Raises
+        ------
+        UnusableData
+            If the file changed or vanished since it was checked.
+        ArchiveUnavailable
+            If the disk failed to answer.
+        """
+        return formats.read(product, self.settings.columns)
+
+    def ignored_line(self) -> str:
+        """One line that counts and names what was left aside; empty where nothing was."""
+        if not self.ignored:
+            return ""
+        names = ", ".join(path for path, _ in self.ignored[:NAMED_AT_MOST])
+        more = f" and {len(self.ignored) - NAMED_AT_MOST} more" if len(self.ignored) > NAMED_AT_MOST else ""
+        files = "file that is" if len(self.ignored) == 1 else "files that are"
+        return f"{len(self.ignored)} {files} no light curve left aside: {names}{more}"
+
+    # ---- which product of a sector
+
+    def _rank(self, identity: Identity) -> tuple:
+        """Order of preference, the best first: author, plain cadence, shorter cadence, newer release."""
+        authors = [author.upper() for author in self.settings.prefer]
+        author = identity.author.upper()
+        place = authors.index(author) if author in authors else len(authors)
+        cadence = identity.cadence_seconds or 0.0
+        # 20-s TESS and 1-min Kepler rows are the photons of the plain product again
+        return place, author, 0 < cadence < PLAIN_CADENCE - 1e-6, round(cadence)
+
+    def _by_sector(
+        self, target: Target, sources: Sequence[str], refused: list[tuple[str, str]]
+    ) -> list[list[tuple[str, Identity]]]:
+        """The sources of each sector, best first; what is no light curve or of another star goes to ``refused``."""
+        groups: dict[tuple, list[tuple[str, Identity]]] = {}
+        for source in sorted(sources):
+            try:
+                identity = self._identify_source(source)
+                self._expect(target, identity, source)
+            except UnusableData as error:
+                refused.append((source, str(error)))
+                continue
+            # files that name no sector cannot replace one another
+            place = (identity.mission, identity.sector) if identity.sector is not None else (identity.mission, source)
+            groups.setdefault(place, []).append((source, identity))
+        ordered = sorted(groups.items(), key=lambda item: (item[0][0], str(item[0][1]).zfill(12)))
+        return [self._ordered(choices) for _, choices in ordered]
+
+    def _ordered(self, choices: list[tuple[str, Identity]]) -> list[tuple[str, Identity]]:
+        """Sort the products of one sector: rank, then piece, then the newest release."""
+        newest = sorted(choices, key=lambda choice: (choice[1].release, choice[0]), reverse=True)
+        return sorted(newest, key=lambda choice: (self._rank(choice[1]), choice[1].part))
+
+    def _same_product(self, one: Identity, other: Identity) -> bool:
+        return self._rank(one) == self._rank(other) and bool(one.part) and bool(other.part)
+
+    def _why(self, best: formats.Checked, loser: Identity) -> str:
+        """Say why a file was left aside for a better one."""
+        winner, name = best.identity, Path(best.product.uri).name
+        if winner.author != loser.author:
+            return f"{name} by {winner.author} is preferred to {loser.author}: [archive] prefer"
+        if self._rank(winner) != self._rank(loser):
+            return f"{name} has the plain cadence of the same photons"
+        if winner.release == loser.release:
+            return f"{name} is the same release of the same sector"
+        return (
+            f"{name} is newer: release {winner.data_release}, {winner.processing or 'processing unknown'}, "
+            f"{winner.created or 'date unknown'}"
+        )
+
+    def _identify_source(self, source: str) -> Identity:
+        path = Path(source)
+        if not path.name.isprintable():
+            raise UnusableData("its name holds characters that cannot be written: rename it")
+        if not self._root.exists():
+            raise ArchiveUnavailable(f"the folder {self._root} is not there: is the disk mounted?")
+        return formats.identify(path)
+
+    def _expect(self, target: Target, identity: Identity, source: str) -> None:
+        """Refuse a file that holds another star or sector than the one asked for."""
+        path = os.path.relpath(source, self._root)
+        key = identity.target_key(path, self.combine)
+        if target.kind == "FILE" or (identity.kind == target.kind and key == target.key):
+            return
+        star = f"{identity.kind} {key}" if identity.kind != "FILE" else "no star by name"
+        raise UnusableData(f"it holds {star} and {target.name} was asked for")
+
+    # ---- walking and remembering
+
+    @property
+    def _root(self) -> Path:
+        """The folder that relative paths start from: that of the file, where one file was given."""
+        return self.folder.parent if self.folder.is_file() else self.folder
+
+    def _nothing(self) -> str:
+        if not self.ignored:
+            return f"{self.asked} is empty: put light curves in it, or name another folder in [archive] source"
+        path, reason = self.ignored[0]
+        if len(self.ignored) == 1:
+            return f"{self.asked} holds no light curve: {path}: {reason}"
+        return f"{self.asked} holds no light curve among {len(self.ignored)} files (the first: {path}: {reason})"
+
+    def _entries(self) -> list[Entry]:
+        """Every file below the folder with what it is, from the index where it has not changed."""
+        if not os.path.lexists(self.folder):
+            raise ArchiveEmpty(f"{self.asked} does not exist: name a folder of light curves in [archive] source")
+        try:
+            os.stat(self.folder)
+            if not self.folder.is_file():
+                os.listdir(self.folder)
+        except OSError as error:
+            raise ArchiveEmpty(f"{self.asked} cannot be read: {error.strerror}; check its permissions") from error
+        known = self._remembered()
+        entries = []
+        for path, facts in _tree(self.folder):
+            relative = os.path.relpath(path, self._root)
+            if isinstance(facts, str):
+                entries.append(_beside(path, relative, facts))
+                continue
+            old = known.get(relative)
+            if old is not None and (old.size, old.mtime_ns) == (facts.st_size, facts.st_mtime_ns):
+                entries.append(old)
+            else:
+                entries.append(_look(path, relative, facts))
+        # what could not be looked at may be readable the next time: it is not remembered
+        lasting = {entry.path: entry for entry in entries if entry.mtime_ns}
+        if self.index is not None and lasting != known:
+            self._remember(self.index, list(lasting.values()))
+        return entries
+
+    def _remembered(self) -> dict[str, Entry]:
+        """The index of the last start; empty where there is none, it is damaged, or of another folder."""
+        if self.index is None:
+            return {}
+        try:
+            first, *lines = self.index.read_text("utf-8").splitlines()
+            if json.loads(first) != self._heading():
+                return {}
+            records = [json.loads(line) for line in lines]
+            return {r[0]: Entry(r[0], r[1], r[2], r[3] and Identity.from_json(r[3]), r[4], r[5]) for r in records}
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
+            log.warning("%s is damaged and made anew: %s", self.index, error)
+            return {}
+
+    def _heading(self) -> dict[str, object]:
+        return {"index": INDEX_VERSION, "folder": str(self._root)}
+
+    def _remember(self, index: Path, entries: Sequence[Entry]) -> None:
+        """Write the index beside itself and rename it; without it the next start is only slower."""
+        lines = [json.dumps(self._heading())]
+        for e in entries:
+            identity = e.identity and e.identity.to_json()
+            lines.append(json.dumps([e.path, e.size, e.mtime_ns, identity, e.refusal, e.foreign]))
+        partial = index.with_name(f"{index.name}.{os.getpid()}.part")
+        try:
+            index.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_text("\n".join(lines) + "\n", "utf-8")
+            os.replace(partial, index)
+        except OSError as error:
+            log.warning("%s could not be written, so that every start reads all headers: %s", index, error)
+            partial.unlink(missing_ok=True)
+
+
+def _reasons(refused: Sequence[tuple[str, str]]) -> str:
+    """One line for a target of which nothing is left."""
+    if not refused:
+        return "no file belongs to it any more"
+    told = "; ".join(f"{Path(source).name}: {reason}" for source, reason in refused[:3])
+    return told + (f"; and {len(refused) - 3} more files" if len(refused) > 3 else "")
+
+
+def _tree(folder: Path) -> Iterator[tuple[Path, os.stat_result | str]]:
+    """Every file below a folder in order of name, with its status or why it has none.
+
+    Links are followed; a folder reached a second time is left out, so that loops end.
+    """
+    if folder.is_file():
+        yield folder, folder.stat()
+        return
+    seen: set[tuple[int, int]] = set()
+    waiting = [folder]
+    while waiting:
+        here = waiting.pop()
+        try:
+            facts = here.stat()
+            if (facts.st_dev, facts.st_ino) in seen:
+                continue
+            seen.add((facts.st_dev, facts.st_ino))
+            names = sorted(os.listdir(here))
+        except OSError as error:
+            yield here, f"a folder that cannot be read: {error.strerror}"
+            continue
+        folders = []
+        for name in names:
+            path = here / name
+            if name.startswith("."):
+                yield path, "hidden"
+                continue
+            try:
+                facts = path.stat()
+            except OSError as error:
+                reason = formats.unreadable(error, path)
+                yield path, str(reason)
+                continue
+            if stat.S_ISDIR(facts.st_mode):
+                folders.append(path)
+            elif stat.S_ISREG(facts.st_mode):
+                yield path, facts
+            else:
+                yield path, "a pipe or a device, not a plain file"
+        waiting += reversed(folders)
+
+
+def _claims_data(path: Path) -> bool:
+    """Whether a name promises a light curve; decides only if a file that is none is worth a target of its own."""
+    name = path.name.lower()
+    return formats.looks_like_fits(path) or name.removesuffix(".gz").endswith(TABLE_SUFFIXES[:2])
+
+
+def _shown(relative: str) -> str:
+    """A path as text that can be stored and printed on one line."""
+    if relative.isprintable():
+        return relative
+    return os.fsencode(relative).decode("utf-8", "backslashreplace").encode("unicode_escape").decode("ascii")
+
+
+def _beside(path: Path, relative: str, reason: str) -> Entry:
+    """An entry for what could not even be looked at."""
+    if reason != "hidden" and _claims_data(path):
+        return Entry(_shown(relative), 0, 0, refusal=reason)
+    return Entry(_shown(relative), 0, 0, foreign=reason)
+
+
+def _look(path: Path, relative: str, facts: os.stat_result) -> Entry:
+    """Find out what a file is."""
+    entry = Entry(_shown(relative), facts.st_size, facts.st_mtime_ns)
+    if not relative.isprintable():
+        return replace(entry, refusal="its name holds characters that cannot be written: rename it")
+    name = path.name.lower()
+    try:
+        head = _head(path)
+        if not head.startswith(formats.FITS_MAGIC) and not formats.looks_like_fits(path):
+            if name.endswith(ARCHIVE_SUFFIXES):
+                return replace(entry, refusal="it is a packed archive: unpack it, then hunt the folder")
+            if not name.removesuffix(".gz").endswith(TABLE_SUFFIXES):
+                return replace(entry, foreign="neither FITS nor a table of text")
+        return replace(entry, identity=formats.identify(path))
+    except NotALightCurve as error:
+        return replace(entry, foreign=str(error))
+    except UnusableData as error:
+        if _claims_data(path) or name.endswith(ARCHIVE_SUFFIXES):
+            return replace(entry, refusal=str(error))
+        return replace(entry, foreign=str(error))
+    except ArchiveUnavailable as error:
+        # a target all the same: fetching it says that the disk did not answer, and it is tried again
+        return Entry(entry.path, 0, 0, refusal=str(error))
+
+
+def _head(path: Path) -> bytes:
+    """The first bytes of what a file holds, unpacked."""
+    with formats.open_plain(path) as stream:
+        try:
+            head = stream.read(len(formats.FITS_MAGIC))
+            if not head.startswith(formats.GZIP_MAGIC):
+                return head
+            stream.seek(0)
+            return inflate(stream.read(formats.MAX_BYTES))[: len(formats.FITS_MAGIC)]
+        except OSError as error:
+            raise formats.unreadable(error, path) from error

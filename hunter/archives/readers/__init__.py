@@ -1,0 +1,1 @@
+"""How each kind of light curve file is read: one file, one format."""
