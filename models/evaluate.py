@@ -1,0 +1,244 @@
+"""How good a model is on signals of stars it never saw, each figure with its interval.
+
+Intervals are 95 % bootstraps over groups of stars, never over rows: the rows of one star agree with one another.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from models.calibrate import logit, shift, sigmoid
+from models.datasets import REASONS, Labelled, groups, read_stars, read_views
+
+THRESHOLDS = (0.5, 0.85)
+Metric = Callable[[NDArray, NDArray, NDArray], float]  # truth, score, weight
+
+
+def roc_auc(truth: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) -> float:
+    """Chance that a planet scores above another signal, ties counting half; NaN without both kinds."""
+    truth, score, weight = _arrays(truth, score, weight)
+    _, place = np.unique(score, return_inverse=True)
+    size = int(place.max(initial=-1)) + 1
+    plus = np.bincount(place, weight * truth, size)
+    minus = np.bincount(place, weight * ~truth, size)
+    total = plus.sum() * minus.sum()
+    return float((plus * (np.cumsum(minus) - minus / 2)).sum() / total) if total > 0 else float("nan")
+
+
+def average_precision(truth: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) -> float:
+    """Mean precision over the planets, best score first, tied scores taken together; NaN without planets."""
+    truth, score, weight = _arrays(truth, score, weight)
+    _, place = np.unique(-score, return_inverse=True)
+    size = int(place.max(initial=-1)) + 1
+    plus = np.bincount(place, weight * truth, size)
+    everything = np.bincount(place, weight, size)
+    if plus.sum() <= 0:
+        return float("nan")
+    precision = np.cumsum(plus) / np.maximum(np.cumsum(everything), 1e-300)
+    return float((precision * plus).sum() / plus.sum())
+
+
+def calibration_error(
+    truth: ArrayLike, probability: ArrayLike, weight: ArrayLike | None = None, bins: int = 15
+) -> float:
+    """Expected calibration error over bins of equal weight; NaN without rows."""
+    truth, probability, weight = _arrays(truth, probability, weight)
+    if not len(truth):
+        return float("nan")
+    order = np.argsort(probability, kind="stable")
+    truth, probability, weight = truth[order], probability[order], weight[order]
+    share = (np.cumsum(weight) - weight / 2) / weight.sum()
+    place = np.minimum((share * bins).astype(np.int64), bins - 1)
+    gap = np.bincount(place, weight * probability, bins) - np.bincount(place, weight * truth, bins)
+    return float(np.abs(gap).sum() / weight.sum())
+
+
+def precision_at(threshold: float) -> Metric:
+    """Share of planets among the signals at or over a threshold."""
+
+    def precision(truth: NDArray, score: NDArray, weight: NDArray) -> float:
+        over = score >= threshold
+        total = weight[over].sum()
+        return float(weight[over & truth].sum() / total) if total > 0 else float("nan")
+
+    return precision
+
+
+def recall_at(threshold: float) -> Metric:
+    """Share of the planets that are at or over a threshold."""
+
+    def recall(truth: NDArray, score: NDArray, weight: NDArray) -> float:
+        total = weight[truth].sum()
+        return float(weight[truth & (score >= threshold)].sum() / total) if total > 0 else float("nan")
+
+    return recall
+
+
+def _arrays(truth: ArrayLike, score: ArrayLike, weight: ArrayLike | None) -> tuple[NDArray, NDArray, NDArray]:
+    truth = np.asarray(truth, dtype=bool)
+    score = np.asarray(score, dtype=np.float64)
+    weight = np.ones(len(truth)) if weight is None else np.asarray(weight, dtype=np.float64)
+    if not truth.shape == score.shape == weight.shape:
+        raise ValueError(f"truth {truth.shape}, score {score.shape} and weight {weight.shape} must be of one length")
+    return truth, score, weight
+
+
+def with_interval(
+    metric: Metric,
+    truth: NDArray,
+    score: NDArray,
+    group: NDArray,
+    weight: NDArray | None = None,
+    resamples: int = 300,
+    seed: int = 0,
+) -> dict[str, float | int | None]:
+    """A metric with its 95 % bootstrap interval over groups; None where it cannot be computed."""
+    truth, score, weight = _arrays(truth, score, weight)
+    _, member = np.unique(group, return_inverse=True)
+    count = int(member.max(initial=-1)) + 1
+    generator = np.random.default_rng(seed)
+    values = []
+    for _ in range(resamples if count > 1 else 0):
+        times = np.bincount(generator.integers(0, count, count), minlength=count)[member]
+        value = metric(truth, score, weight * times)
+        if np.isfinite(value):
+            values.append(value)
+    low, high = np.percentile(values, [2.5, 97.5]) if values else (np.nan, np.nan)
+    return {
+        "value": _number(metric(truth, score, weight)),
+        "low": _number(low),
+        "high": _number(high),
+        "n": len(truth),
+        "positives": int(truth.sum()),
+    }
+
+
+def _number(value: float) -> float | None:
+    return round(float(value), 4) if np.isfinite(value) else None
+
+
+def report(
+    labelled: Labelled,
+    probability: NDArray,
+    training_prior: float,
+    eclipse: NDArray,
+    group: NDArray,
+    weight: NDArray,
+    priors: tuple[float, ...] = (0.03, 0.1, 0.2, 0.5),
+    resamples: int = 300,
+) -> dict[str, object]:
+    """Every figure of the card.
+
+    Parameters
+    ----------
+    labelled : n rows of stars that trained and calibrated nothing
+    probability : (n,) calibrated, stated for ``training_prior``
+    eclipse : (n,) probability of planet or binary against everything else
+    group, weight : (n,)
+    """
+    planet, reason, source = labelled.planet, labelled.reason, labelled.source
+
+    def figure(metric: Metric, rows: NDArray, truth: NDArray = planet, score: NDArray = probability, heavy=None):
+        heavy = None if heavy is None else heavy[rows]
+        return with_interval(metric, truth[rows], score[rows], group[rows], heavy, resamples)
+
+    every = np.ones(len(labelled), dtype=bool)
+    astronet, nigraha = source == "astronet", source == "nigraha"
+    settled = np.isin(labelled.disposition, ("KP", "CP", "FP", "FA"))
+    snr = labelled.rows.scalars[:, 3]
+    result: dict[str, object] = {
+        "planet against all": {"auc": figure(roc_auc, every), "ap": figure(average_precision, every)},
+        "planet against all, AstroNet": {"auc": figure(roc_auc, astronet), "ap": figure(average_precision, astronet)},
+        "planet against all, Nigraha": {"auc": figure(roc_auc, nigraha), "ap": figure(average_precision, nigraha)},
+        "planet against binary": {"auc": figure(roc_auc, planet | (reason == 1))},
+        "planet against binary, AstroNet": {"auc": figure(roc_auc, astronet & (planet | (reason == 1)))},
+        "confirmed against false positive (Nigraha)": {"auc": figure(roc_auc, nigraha & settled)},
+        "planet against all, S/N below 15": {
+            "auc": figure(roc_auc, snr < np.log10(15)),
+            "ap": figure(average_precision, snr < np.log10(15)),
+        },
+        "eclipse against junk, AstroNet": {
+            "auc": figure(roc_auc, astronet & (reason >= 0), (reason == 0) | (reason == 1), eclipse),
+            "ap": figure(average_precision, astronet & (reason >= 0), (reason == 0) | (reason == 1), eclipse),
+        },
+        "calibration": {
+            "ece": figure(calibration_error, every, heavy=weight),
+            "ece among p > 0.1": figure(calibration_error, probability > 0.1, heavy=weight),
+            "brier": figure(_brier, every, heavy=weight),
+            "training prior": round(training_prior, 4),
+            "share of planets here": _number(float((weight * planet).sum() / weight.sum())),
+        },
+    }
+    for prior in priors:
+        stated = sigmoid(logit(probability) + shift(training_prior, prior))
+        # the same rows as they would be counted in a hunt in which this share of signals are planets
+        share = float((weight * planet).sum() / weight.sum())
+        heavy = weight * np.where(planet, prior / share, (1 - prior) / (1 - share))
+        result[f"stated for a prior of {prior:g}"] = {
+            f"{name} at {threshold:g}{where}": figure(metric(threshold), every, score=stated, heavy=heavies)
+            for threshold in THRESHOLDS
+            for name, metric, where, heavies in (
+                ("recall", recall_at, "", weight),
+                ("precision", precision_at, ", in this mix", weight),
+                ("precision", precision_at, ", where that share are planets", heavy),
+            )
+        }
+    return result
+
+
+def _brier(truth: NDArray, score: NDArray, weight: NDArray) -> float:
+    total = weight.sum()
+    return float((weight * (score - truth) ** 2).sum() / total) if total > 0 else float("nan")
+
+
+def evaluate(scorer, views: Path, stars: Path | None = None, seen: NDArray | None = None, resamples: int = 300) -> dict:
+    """Score a file laid out as the public views and report on it.
+
+    Parameters
+    ----------
+    scorer : models.scorer.Scorer
+    views : AstroNet's or Nigraha's columns in an npz
+    stars : list of TCEs (csv.gz), for magnitudes, radii, temperatures and neighbours; optional
+    seen : TICs that the model was trained or calibrated on; their rows are scored and left out of the figures
+
+    Returns
+    -------
+    dict
+        ``figures`` (see ``report``; of unseen stars only), ``rows`` (one table per row: row, tic_id, label,
+        probability, eclipse_probability, raw, member_spread, seen) and ``dropped`` (rows left out, by reason).
+    """
+    known = read_stars(stars)[0] if stars is not None else {}
+    labelled, dropped = read_views(views, known)
+    scores = scorer.score_rows(labelled.rows)
+    old = np.isin(labelled.tic, np.array([] if seen is None else seen, dtype=np.int64))
+    training_prior = scorer.calibration.training_prior
+    probability = np.array([s["probability"] for s in scores])
+    eclipse = np.array([s["classes"]["planet"] + s["classes"]["eclipsing_binary"] for s in scores])
+    table = [
+        {
+            "row": int(labelled.place[i]),
+            "tic_id": int(labelled.tic[i]),
+            "label": str(labelled.disposition[i]),
+            "probability": score["probability"],
+            "eclipse_probability": round(float(eclipse[i]), 6),
+            "raw": score["raw"],
+            "member_spread": score["member_spread"],
+            "seen": bool(old[i]),
+        }
+        for i, score in enumerate(scores)
+    ]
+    new = np.flatnonzero(~old)
+    part = labelled.take(new)
+    natural = sigmoid(logit(probability[new]) + shift(scorer.calibration.prior, training_prior))
+    group = groups(part.tic, part.period, known)
+    _, place, counts = np.unique(
+        np.stack([part.tic, part.reason], axis=1), axis=0, return_inverse=True, return_counts=True
+    )
+    figures = (
+        report(part, natural, training_prior, eclipse[new], group, 1.0 / counts[place.ravel()], resamples=resamples)
+        if len(new)
+        else {}
+    )
+    return {"figures": figures, "rows": table, "dropped": dropped, "reasons": list(REASONS)}

@@ -1,0 +1,416 @@
+"""What the network sees of a signal: views at one resolution, in units of the transit's depth, and scalars.
+
+Light on purpose (numpy only): a command may import it without torch.
+
+A hunt folds two-minute light curves into 2048 and 256 bins; the public labelled views have 201 and 61 wider bins.
+Both are brought to the second geometry (bins 1.2/201 of a period, 0.16 of a duration) before anything is measured on
+them, so that a bin has the same noise for the same signal-to-noise wherever it comes from, and only then stretched to
+the lengths of the network. Every number that is measured on the views (``MEASURED``) is measured here, by one
+piece of code, for training and hunting alike.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+
+GLOBAL_LENGTH = 2048  # bins over one period, transit in the middle
+LOCAL_LENGTH = 256  # bins over -2..2 durations
+GLOBAL_BINS = 201  # resolution of the public views
+LOCAL_BINS = 61
+GLOBAL_WIDTH = 1.2 / 201  # width of a bin, share of the period: AstroNet's choice, bins overlap
+LOCAL_WIDTH = 0.16 / 4  # share of the four durations of the view
+CLIP = (-1.5, 5.0)  # depths; raw public views reach 54 and 478
+
+SCALARS = (
+    "log10_period",  # days
+    "log10_depth",  # fraction
+    "duration_over_period",
+    "log10_snr",
+    "odd_even_sigma",
+    "secondary_sigma",
+    "secondary_over_primary",
+    "centroid_offset",
+    "centroid_sigma",
+    "tmag",
+    "radius",  # solar radii
+    "teff",  # K
+    "n_transits",
+    "duration_ratio",  # observed over that of a central transit on a circular orbit around this star
+)
+
+MEASURED = (
+    "floor",  # mean of the central half duration: -1 is a flat bottom
+    "local_scatter",  # robust scatter of the local view out of transit
+    "global_scatter",
+    "off_transit_minimum",  # deepest box of one duration away from the transit, in depths
+    "off_transit_sigma",
+    "odd_even_difference",  # |odd - even| in depths
+    "odd_even_significance",
+    "minimum_offset",  # |phase of the deepest box from the middle of the local view|, durations
+)
+
+VIEWS = ("local", "secondary", "odd", "even")  # channels of the local branch, each followed by its mask
+
+
+class InputsRefused(ValueError):
+    """A signal that cannot be scored; the message is one line and says why."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SignalInputs:
+    """One signal as the hunt folds it; flux is relative to 1 with the out-of-transit level at 0."""
+
+    global_flux: NDArray[np.floating]  # (2048,) phase -0.5..0.5, transit in the middle
+    global_filled: NDArray[np.bool_]  # (2048,) False where no cadence fell
+    local_flux: NDArray[np.floating]  # (256,) -2..2 durations
+    local_filled: NDArray[np.bool_]
+    secondary_flux: NDArray[np.floating]  # (256,) checked but not yet used: the public views do not have its like
+    secondary_filled: NDArray[np.bool_]
+    odd_flux: NDArray[np.floating]  # (256,) as local, odd transits only
+    odd_filled: NDArray[np.bool_]
+    even_flux: NDArray[np.floating]  # (256,) as local, even transits only
+    even_filled: NDArray[np.bool_]
+    depth: float  # fraction
+    scalars: dict[str, float | None] = field(default_factory=dict)  # keys from SCALARS; None is unknown
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """n signals at the common resolution, in units of their depth; the form in which training keeps them."""
+
+    global_flux: Array  # (n, 201)
+    global_filled: Array  # (n, 201) 1 where a cadence fell, else 0 and flux interpolated
+    local_flux: Array  # (n, 61)
+    local_filled: Array  # (n, 61)
+    odd_flux: Array  # (n, 61) in units of the primary's depth
+    odd_filled: Array  # (n, 61) 0 throughout where there is no such view
+    even_flux: Array  # (n, 61)
+    even_filled: Array  # (n, 61)
+    scalars: NDArray[np.float64]  # (n, 14) the order of SCALARS, NaN where unknown
+
+    def __len__(self) -> int:
+        return len(self.global_flux)
+
+    def take(self, index: NDArray[np.integer] | NDArray[np.bool_] | slice) -> "Rows":
+        """The rows of ``index``, copied."""
+        return Rows(*(getattr(self, item.name)[index].copy() for item in fields(self)))
+
+
+def join(parts: Sequence[Rows]) -> Rows:
+    """All rows of all parts, in order."""
+    return Rows(*(np.concatenate([getattr(part, item.name) for part in parts]) for item in fields(Rows)))
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """How one model wants its inputs; kept in its card."""
+
+    scalars: tuple[str, ...]  # those of SCALARS it was trained with; every other is ignored
+    mean: tuple[float, ...]  # of scalars + MEASURED
+    std: tuple[float, ...]
+    global_length: int = GLOBAL_LENGTH
+    local_length: int = LOCAL_LENGTH
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.scalars) - set(SCALARS))
+        if unknown:
+            raise ValueError(f"unknown scalars {unknown}: choose among {', '.join(SCALARS)}")
+        if not len(self.mean) == len(self.std) == len(self.scalars) + len(MEASURED):
+            raise ValueError(f"{len(self.scalars) + len(MEASURED)} scalars need as many means and deviations")
+        if not all(np.isfinite(self.mean)) or not all(np.isfinite(s) and s > 0 for s in self.std):
+            raise ValueError("means must be finite and deviations finite and positive")
+
+    @property
+    def width(self) -> int:
+        """Length of the scalar input: each scalar and its missing bit."""
+        return 2 * (len(self.scalars) + len(MEASURED))
+
+
+@lru_cache(maxsize=32)
+def overlap(length: int, bins: int, width: float) -> Array:
+    """Share of each of ``length`` equal bins inside each of ``bins`` wider ones; (length, bins).
+
+    The wide bins start at equal steps, the first at 0 and the last ending at 1, as AstroNet's do.
+    """
+    starts = np.linspace(0, 1 - width, bins)
+    edges = np.arange(length + 1) / length
+    inside = np.minimum(edges[1:, None], starts + width) - np.maximum(edges[:-1, None], starts)
+    return (np.clip(inside, 0, None) * length).astype(np.float32)
+
+
+def rebin(flux: NDArray, filled: NDArray, bins: int, width: float, wrap: bool) -> tuple[Array, Array]:
+    """Average each row into wider bins, weighting by what was observed.
+
+    Parameters
+    ----------
+    flux, filled : (n, m)
+        Equal bins; ``filled`` is False or 0 where nothing fell.
+    bins, width : number of new bins and their width as a share of the view
+    wrap : interpolate empty bins around the ends, as phase does
+
+    Returns
+    -------
+    flux, filled : (n, bins) float32
+        Empty bins are interpolated and marked 0; a row without any filled bin is 0 throughout.
+    """
+    weights = overlap(flux.shape[1], bins, width)
+    seen = np.asarray(filled, dtype=np.float32)
+    total = seen @ weights
+    mean = (np.where(seen > 0, flux, 0).astype(np.float32) @ weights) / np.maximum(total, 1e-9)
+    kept = total > 1e-3
+    return fill_gaps(np.where(kept, mean, 0).astype(np.float32), kept, wrap), kept.astype(np.float32)
+
+
+def fill_gaps(flux: Array, filled: NDArray[np.bool_], wrap: bool = False) -> Array:
+    """Interpolate the bins that are not filled, row by row; rows without any filled bin become 0."""
+    flux = flux.copy()
+    place = np.arange(flux.shape[1])
+    for row in np.flatnonzero(~filled.all(axis=1)):
+        seen = filled[row]
+        if not seen.any():
+            flux[row] = 0
+            continue
+        period = flux.shape[1] if wrap else None
+        flux[row, ~seen] = np.interp(place[~seen], place[seen], flux[row, seen], period=period)
+    return flux
+
+
+def level(flux: Array, filled: Array) -> Array:
+    """Median of the filled bins of each row, (n, 1); 0 where there are none."""
+    known = np.where(filled > 0, flux, np.nan)
+    result = np.zeros((len(flux), 1), dtype=np.float32)
+    some = (filled > 0).any(axis=1)
+    if some.any():
+        result[some] = np.nanmedian(known[some], axis=1, keepdims=True)
+    return result
+
+
+def deepest(flux: Array, filled: Array) -> Array:
+    """|minimum| of the filled bins of each row, (n, 1); 1 where it is not below 0, so that nothing divides by 0."""
+    lowest = np.where(filled > 0, flux, 0).min(axis=1, keepdims=True)
+    return np.where(lowest < 0, -lowest, 1).astype(np.float32)
+
+
+def normalise(rows: Rows) -> Rows:
+    """Put every view at median 0; global and local at minimum -1; odd and even in units of the local view's depth.
+
+    A constant view stays 0. Values are clipped to ``CLIP`` afterwards, so one wild bin cannot rule a batch.
+    """
+    global_flux = rows.global_flux - level(rows.global_flux, rows.global_filled)
+    global_flux = global_flux / deepest(global_flux, rows.global_filled)
+    local_flux = rows.local_flux - level(rows.local_flux, rows.local_filled)
+    depth = deepest(local_flux, rows.local_filled)
+    parities = {}
+    for name in ("odd", "even"):
+        flux, filled = getattr(rows, f"{name}_flux"), getattr(rows, f"{name}_filled")
+        present = (filled > 0).any(axis=1, keepdims=True)
+        parities[f"{name}_flux"] = np.clip(np.where(present, (flux - level(flux, filled)) / depth, 0), *CLIP)
+    return replace(
+        rows, global_flux=np.clip(global_flux, *CLIP), local_flux=np.clip(local_flux / depth, *CLIP), **parities
+    )
+
+
+def gather(signals: Sequence[SignalInputs]) -> Rows:
+    """Check signals as the hunt folds them and bring them to the common resolution and units.
+
+    Raises
+    ------
+    InputsRefused
+        Wrong lengths, NaN or infinity in a view, an empty global or local view, an unknown scalar, an infinite one.
+    """
+    for number, signal in enumerate(signals, start=1):
+        check(signal, number)
+    scalars = np.array(
+        [[np.nan if (value := signal.scalars.get(name)) is None else value for name in SCALARS] for signal in signals],
+        dtype=np.float64,
+    ).reshape(len(signals), len(SCALARS))
+    views: dict[str, Array] = {}
+    for name, length in (
+        ("global", GLOBAL_LENGTH),
+        ("local", LOCAL_LENGTH),
+        ("odd", LOCAL_LENGTH),
+        ("even", LOCAL_LENGTH),
+    ):
+        flux = np.array([getattr(signal, f"{name}_flux") for signal in signals], dtype=np.float64).reshape(-1, length)
+        filled = np.array([getattr(signal, f"{name}_filled") for signal in signals], dtype=bool).reshape(-1, length)
+        # ppm-deep views keep their digits: scale before going to 32 bits
+        flux = flux / np.array([max(abs(signal.depth), 1e-9) for signal in signals])[:, None]
+        bins, width = (GLOBAL_BINS, GLOBAL_WIDTH) if name == "global" else (LOCAL_BINS, LOCAL_WIDTH)
+        views[f"{name}_flux"], views[f"{name}_filled"] = rebin(flux, filled, bins, width, wrap=name == "global")
+    return normalise(Rows(**views, scalars=scalars))
+
+
+def check(signal: SignalInputs, number: int = 1) -> None:
+    """Raise InputsRefused where a signal cannot be scored."""
+    for name in ("global", *VIEWS):
+        length = GLOBAL_LENGTH if name == "global" else LOCAL_LENGTH
+        flux, filled = np.asarray(getattr(signal, f"{name}_flux")), np.asarray(getattr(signal, f"{name}_filled"))
+        if flux.shape != (length,) or filled.shape != (length,):
+            raise InputsRefused(f"signal {number}: the {name} view has shape {flux.shape}, it must be ({length},)")
+        if not np.isfinite(flux).all():
+            bad = int((~np.isfinite(flux)).sum())
+            raise InputsRefused(f"signal {number}: the {name} view holds {bad} values that are not finite")
+        if name in ("global", "local") and not filled.any():
+            raise InputsRefused(f"signal {number}: no cadence falls in the {name} view")
+    if not np.isfinite(signal.depth):
+        raise InputsRefused(f"signal {number}: its depth is {signal.depth}")
+    unknown = sorted(set(signal.scalars) - set(SCALARS))
+    if unknown:
+        raise InputsRefused(f"signal {number}: unknown scalars {', '.join(unknown)}")
+    for name, value in signal.scalars.items():
+        if value is not None and np.isinf(value):
+            raise InputsRefused(f"signal {number}: {name} is infinite")
+
+
+def robust_scatter(flux: Array, used: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """1.4826 x median absolute deviation of the used bins of each row; NaN with fewer than 5."""
+    enough = used.sum(axis=1) >= 5
+    result = np.full(len(flux), np.nan)
+    if enough.any():
+        known = np.where(used, flux, np.nan)[enough].astype(np.float64)
+        centre = np.nanmedian(known, axis=1, keepdims=True)
+        result[enough] = 1.4826 * np.nanmedian(np.abs(known - centre), axis=1)
+    return result
+
+
+def box_means(flux: Array, width: NDArray[np.int64]) -> Array:
+    """Circular running means of each row over its own ``width`` bins, centred; (n, m)."""
+    count, length = flux.shape
+    padded = np.concatenate([flux, flux, flux], axis=1).astype(np.float64)
+    sums = np.concatenate([np.zeros((count, 1)), np.cumsum(padded, axis=1)], axis=1)
+    first = length + np.arange(length)[None] - (width // 2)[:, None]
+    high = np.take_along_axis(sums, first + width[:, None], axis=1)
+    return ((high - np.take_along_axis(sums, first, axis=1)) / width[:, None]).astype(np.float32)
+
+
+def relative_duration(rows: Rows) -> NDArray[np.float64]:
+    """Duration over period, (n,), within what a view can show."""
+    return np.clip(np.nan_to_num(rows.scalars[:, SCALARS.index("duration_over_period")], nan=0.03), 0.002, 0.24)
+
+
+def secondary_views(rows: Rows) -> tuple[Array, Array, NDArray[np.float64], NDArray[np.float64]]:
+    """Cut the deepest dip away from the transit out of the global view.
+
+    Returns
+    -------
+    flux, filled : (n, 61)
+        -2..2 durations around that dip, in units of the primary's depth in the same view, so that both are
+        diluted alike by the width of the bins.
+    minimum, sigma : (n,)
+        Mean over one duration there (negative is a dip) and its distance from 0 in units of the scatter of
+        all such means.
+    """
+    relative = relative_duration(rows)
+    count, length = rows.global_flux.shape
+    width = np.maximum(1, np.rint(relative * length)).astype(np.int64)
+    means = box_means(rows.global_flux, width)
+    phase = (np.arange(length) - (length - 1) / 2) / length
+    away = np.abs(phase)[None] > np.maximum(1.5 * relative, 0.03)[:, None]
+    away &= rows.global_filled > 0
+    nowhere = ~away.any(axis=1)
+    place = np.where(away, means, np.inf).argmin(axis=1)
+    minimum = np.where(nowhere, np.nan, means[np.arange(count), place])
+    scatter = np.maximum(robust_scatter(means, away), 1e-3)
+    offsets = np.linspace(-2, 2, LOCAL_BINS)[None] * relative[:, None] * length
+    where = place[:, None] + offsets
+    low = np.floor(where).astype(np.int64)
+    share = (where - low).astype(np.float32)
+    take = np.arange(count)[:, None]
+    flux = rows.global_flux[take, low % length] * (1 - share) + rows.global_flux[take, (low + 1) % length] * share
+    filled = rows.global_filled[take, np.rint(where).astype(np.int64) % length].copy()
+    flux[nowhere], filled[nowhere] = 0, 0
+    return flux, filled, minimum, -minimum / scatter
+
+
+def measure(rows: Rows) -> tuple[NDArray[np.float64], Array, Array]:
+    """The numbers of MEASURED, (n, 8) with NaN where unknown, and the secondary view with its mask."""
+    secondary, secondary_filled, minimum, sigma = secondary_views(rows)
+    offset = np.linspace(-2 + 0.08, 2 - 0.08, LOCAL_BINS)  # durations
+    core, out = np.abs(offset) < 0.25, np.abs(offset) > 0.8
+    phase = (np.arange(GLOBAL_BINS) - (GLOBAL_BINS - 1) / 2) / GLOBAL_BINS
+    outside = np.abs(phase)[None] > np.maximum(relative_duration(rows), 0.01)[:, None]
+    local_scatter = robust_scatter(rows.local_flux, (rows.local_filled > 0) & out)
+    # bins overlap 2.5 times, so the seven of the core hold about 3.1 independent ones
+    both = (rows.odd_filled[:, core].mean(axis=1) > 0.5) & (rows.even_filled[:, core].mean(axis=1) > 0.5)
+    difference = np.where(
+        both, np.abs(rows.odd_flux[:, core].mean(axis=1) - rows.even_flux[:, core].mean(axis=1)), np.nan
+    )
+    error = np.sqrt(
+        robust_scatter(rows.odd_flux, (rows.odd_filled > 0) & out) ** 2
+        + robust_scatter(rows.even_flux, (rows.even_filled > 0) & out) ** 2
+    ) / np.sqrt(3.1)
+    smooth = box_means(rows.local_flux, np.full(len(rows), 15, dtype=np.int64))[:, 8:-8]  # one duration
+    numbers = np.stack(
+        [
+            rows.local_flux[:, core].mean(axis=1),
+            np.clip(local_scatter, 0, 2),
+            np.clip(robust_scatter(rows.global_flux, (rows.global_filled > 0) & outside), 0, 2),
+            np.clip(minimum, -2, 1),
+            np.clip(np.log10(np.maximum(sigma, 0.1)), -1, 2),
+            np.clip(difference, 0, 2),
+            np.clip(np.log10(np.maximum(difference / np.maximum(error, 1e-3), 0.1)), -1, 2),
+            np.abs(offset[8:-8][smooth.argmin(axis=1)]),
+        ],
+        axis=1,
+    )
+    return numbers, secondary, secondary_filled
+
+
+def fit_preparation(rows: Rows, scalars: Sequence[str]) -> Preparation:
+    """Means and deviations of the training rows; NaN do not count."""
+    values = raw_scalars(rows, tuple(scalars), measure(rows)[0])
+    mean = np.array([np.nanmean(c) if np.isfinite(c).any() else 0.0 for c in values.T])
+    std = np.array([np.nanstd(c) if np.isfinite(c).any() else 1.0 for c in values.T])
+    return Preparation(tuple(scalars), tuple(map(float, mean)), tuple(float(max(s, 1e-3)) for s in std))
+
+
+def raw_scalars(rows: Rows, scalars: tuple[str, ...], measured: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The chosen scalars followed by MEASURED, (n, k), NaN where unknown."""
+    return np.concatenate([rows.scalars[:, [SCALARS.index(name) for name in scalars]], measured], axis=1)
+
+
+def stretch(flux: Array, length: int) -> Array:
+    """Linear interpolation of each row to ``length`` points, ends on ends."""
+    place = np.linspace(0, flux.shape[1] - 1, length)
+    low = np.minimum(place.astype(np.int64), flux.shape[1] - 2)
+    share = (place - low).astype(np.float32)
+    return flux[:, low] * (1 - share) + flux[:, low + 1] * share
+
+
+def tensors(rows: Rows, preparation: Preparation) -> tuple[Array, Array, Array]:
+    """The three inputs of the network.
+
+    Returns
+    -------
+    whole : (n, 2, 2048) float32
+        The global view and its mask.
+    close : (n, 8, 256) float32
+        local, secondary, odd, even, each followed by its mask.
+    scalars : (n, 2 k) float32
+        z-scored with the constants of the card, then NaN to 0, then the missing bits: in this order, else a
+        missing value would look like a measured 0.
+    """
+    measured, secondary, secondary_filled = measure(rows)
+    far, near = preparation.global_length, preparation.local_length
+
+    def mask(filled: Array, length: int) -> Array:
+        return np.rint(stretch(filled, length))
+
+    whole = np.stack([stretch(rows.global_flux, far), mask(rows.global_filled, far)], axis=1)
+    pairs = (
+        (rows.local_flux, rows.local_filled),
+        (secondary, secondary_filled),
+        (rows.odd_flux, rows.odd_filled),
+        (rows.even_flux, rows.even_filled),
+    )
+    close = np.stack([part for flux, filled in pairs for part in (stretch(flux, near), mask(filled, near))], axis=1)
+    values = raw_scalars(rows, preparation.scalars, measured)
+    missing = ~np.isfinite(values)
+    scored = (values - np.array(preparation.mean)) / np.array(preparation.std)
+    scored = np.clip(np.where(missing, 0.0, scored), -6, 6)
+    return whole, close, np.concatenate([scored, missing], axis=1).astype(np.float32)

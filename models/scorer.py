@@ -1,0 +1,151 @@
+"""A registered model, checked and ready to give its opinion of signals."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+
+from models.calibrate import Calibration, sigmoid
+from models.inputs import Preparation, Rows, SignalInputs, gather, tensors
+from models.registry import WEIGHTS, ModelRefused, read_json, verify_folder
+from models.resnet1d import REASONS, Architecture, ResNet1D
+
+BATCH = 64
+DIGITS = 6  # of every number given out: the last bits of a sum depend on who shared its batch
+
+
+class Scorer:
+    """An ensemble with its preparation and calibration; deterministic, on one thread by the caller's setting."""
+
+    def __init__(
+        self, name: str, sha256: str, networks: Sequence[ResNet1D], preparation: Preparation, calibration: Calibration
+    ) -> None:
+        self.name = name
+        self.sha256 = sha256
+        self.networks = tuple(network.eval() for network in networks)
+        self.preparation = preparation
+        self.calibration = calibration
+
+    @classmethod
+    def load(cls, folder: Path) -> "Scorer":
+        """Load a model after checking the sha256 of each of its files.
+
+        Raises
+        ------
+        ModelRefused
+            A changed, missing or foreign file, another architecture, missing or surplus tensors, wrong lengths.
+        """
+        folder = Path(folder)
+        digest = verify_folder(folder)
+        card = read_json(folder, "card.json")
+        try:
+            architecture = Architecture(**card["architecture"])
+            preparation = Preparation(**{k: tuple(v) if isinstance(v, list) else v for k, v in card["inputs"].items()})
+            calibration = Calibration.from_json(read_json(folder, "calibration.json"))
+            members = int(card["members"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelRefused(f"{folder.name}: card.json or calibration.json is not understood ({error})") from error
+        if architecture.name != "resnet1d":
+            raise ModelRefused(f"{folder.name}: its architecture is {architecture.name}, this scorer knows resnet1d")
+        wanted = (preparation.width, preparation.global_length, preparation.local_length)
+        if wanted != (architecture.scalars, architecture.global_length, architecture.local_length):
+            raise ModelRefused(
+                f"{folder.name}: its inputs have lengths {wanted}, its network "
+                f"{(architecture.scalars, architecture.global_length, architecture.local_length)}"
+            )
+        if members < 1:
+            raise ModelRefused(f"{folder.name}: it has no members")
+        networks = [load_network(folder / WEIGHTS.format(k), architecture) for k in range(members)]
+        return cls(folder.name, digest, networks, preparation, calibration)
+
+    def score(self, signals: Sequence[SignalInputs], prior: float | None = None) -> list[dict[str, object]]:
+        """Score signals as the hunt folds them.
+
+        Returns
+        -------
+        list of dict
+            probability (calibrated, of a planet, stated for ``prior``), raw (mean of the members' uncalibrated
+            probabilities), prior, member_spread (standard deviation of the members' calibrated probabilities),
+            classes (probability by reason, uncalibrated).
+
+        Raises
+        ------
+        InputsRefused
+            A signal cannot be scored; see ``inputs.gather``.
+        """
+        return self.score_rows(gather(signals), prior) if signals else []
+
+    def score_rows(self, rows: Rows, prior: float | None = None) -> list[dict[str, object]]:
+        """As ``score``, for rows already at the common resolution."""
+        logits, reasons = self.logits(rows)
+        mean = logits.mean(axis=0)
+        stated = self.calibration.prior if prior is None else prior
+        probability = self.calibration.probability(mean, stated)
+        spread = self.calibration.probability(logits, stated).std(axis=0)
+        raw = sigmoid(mean)
+        return [
+            {
+                "probability": round(float(probability[i]), DIGITS),
+                "raw": round(float(raw[i]), DIGITS),
+                "prior": stated,
+                "member_spread": round(float(spread[i]), DIGITS),
+                "classes": {name: round(float(reasons[i, k]), DIGITS) for k, name in enumerate(REASONS)},
+            }
+            for i in range(len(rows))
+        ]
+
+    def logits(self, rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Raw logits of each member, (members, n), and the mean probabilities of the reasons, (n, 4)."""
+        return ensemble_logits(self.networks, rows, self.preparation)
+
+
+def ensemble_logits(networks, rows: Rows, preparation: Preparation) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Raw logits of each network, (members, n), and the mean probabilities of the reasons, (n, 4)."""
+    logits = np.zeros((len(networks), len(rows)))
+    reasons = np.zeros((len(rows), len(REASONS)))
+    with torch.inference_mode():
+        for start in range(0, len(rows), BATCH):
+            part = slice(start, start + BATCH)
+            whole, close, scalars = (torch.from_numpy(a) for a in tensors(rows.take(part), preparation))
+            for k, network in enumerate(networks):
+                planet, reason = network(whole, close, scalars)
+                logits[k, part] = planet.double().numpy()
+                reasons[part] += torch.softmax(reason.double(), dim=1).numpy() / len(networks)
+    return logits, reasons
+
+
+def load_network(path: Path, architecture: Architecture) -> ResNet1D:
+    """A network with the weights of a safetensors file, all of them and no others."""
+    try:
+        stored = load_tensors(path.read_bytes())
+    except (OSError, SafetensorError, ValueError, json.JSONDecodeError) as error:
+        raise ModelRefused(f"{path.parent.name}: {path.name} is no safetensors file ({error})") from error
+    network = ResNet1D(architecture)
+    expected = network.state_dict()
+    lacking, surplus = sorted(set(expected) - set(stored)), sorted(set(stored) - set(expected))
+    if lacking or surplus:
+        parts = [
+            f"{len(names)} {what} ({names[0]})" for names, what in ((lacking, "missing"), (surplus, "unknown")) if names
+        ]
+        raise ModelRefused(f"{path.parent.name}: {path.name} is of another architecture: tensors {', '.join(parts)}")
+    for name, tensor in expected.items():
+        if stored[name].shape != tensor.shape:
+            raise ModelRefused(
+                f"{path.parent.name}: {path.name} is of another architecture: {name} has shape "
+                f"{tuple(stored[name].shape)}, not {tuple(tensor.shape)}"
+            )
+        if not torch.isfinite(stored[name].float()).all():
+            raise ModelRefused(f"{path.parent.name}: {path.name} holds values that are not finite in {name}")
+    network.load_state_dict({name: stored[name].to(tensor.dtype) for name, tensor in expected.items()})
+    return network.eval()
+
+
+def describe(architecture: Architecture, preparation: Preparation) -> dict[str, object]:
+    """The parts of a card from which ``Scorer.load`` builds the model again."""
+    return {"architecture": asdict(architecture), "inputs": asdict(preparation)}
