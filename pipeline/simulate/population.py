@@ -61,7 +61,7 @@ def draw_star(
     mass = float(random.uniform(0.7, 1.3) if kind != "flaring" else random.uniform(0.2, 0.5))
     magnitude = float(random.uniform(*tmag))
     star = main_sequence(mass, magnitude, *_place(random))
-    u1, u2 = (float(np.interp(star.teff, LIMB_DARKENING[:, 0], LIMB_DARKENING[:, i])) for i in (1, 2))
+    u1, u2 = (float(np.interp(dwarf_temperature(mass), LIMB_DARKENING[:, 0], LIMB_DARKENING[:, i])) for i in (1, 2))
     base = SimulatedStar(key=key, kind=kind, star=star, limb_darkening=(u1, u2))
     start = sector_start(sector)
     shortest = periods[0] if kind == "planet" else min(max(1.0, periods[0]), periods[1])
@@ -138,7 +138,7 @@ def draw_star(
 def main_sequence(mass: float, tmag: float, ra: float | None = None, dec: float | None = None) -> Star:
     """A dwarf of a mass (solar, 0.2 to 1.6), its radius, Teff and gravity interpolated along the main sequence."""
     radius = dwarf_radius(mass)
-    teff = float(np.interp(mass, MAIN_SEQUENCE[:, 0], MAIN_SEQUENCE[:, 2]))
+    teff = dwarf_temperature(mass)
     gravity = surface_gravity(mass, radius)
     return Star(tmag=tmag, teff=teff, logg=gravity, radius=radius, mass=mass, ra=ra, dec=dec)
 
@@ -146,6 +146,11 @@ def main_sequence(mass: float, tmag: float, ra: float | None = None, dec: float 
 def dwarf_radius(mass: float) -> float:
     """Radius of a dwarf, solar, from its mass."""
     return float(np.interp(mass, MAIN_SEQUENCE[:, 0], MAIN_SEQUENCE[:, 1]))
+
+
+def dwarf_temperature(mass: float) -> float:
+    """Effective temperature of a dwarf, K, from its mass, solar."""
+    return float(np.interp(mass, MAIN_SEQUENCE[:, 0], MAIN_SEQUENCE[:, 2]))
 
 
 def scaled_axis(period: float, mass: float, radius: float) -> float:

@@ -85,10 +85,10 @@ def schedule(sector: SectorSettings, star: Star, seed: int = 1) -> Schedule:
     exposure = sector.cadence_seconds / SECONDS
     count = max(1, round(sector.span / exposure))
     start = sector_start(sector.number)
-    spacecraft = start + exposure * (np.arange(count) + 0.5)
+    spacecraft: Floats = start + exposure * (np.arange(count, dtype=np.float64) + 0.5)
     correction = barycentric_correction(spacecraft, star)
 
-    elapsed = spacecraft - start
+    elapsed: Floats = spacecraft - start
     gap_start = (sector.span - sector.gap) / 2
     gap_stop = gap_start + sector.gap
     observed = (elapsed < gap_start) | (elapsed >= gap_stop)
@@ -98,10 +98,10 @@ def schedule(sector: SectorSettings, star: Star, seed: int = 1) -> Schedule:
     since, until = elapsed - orbit_start, orbit_end - elapsed
 
     quality = np.where(observed, 0, EARTH_POINT).astype(np.int64)
-    dumps = []
+    dumps: list[float] = []
     if sector.dump_every > 0:
         for begin, end in ((0.0, gap_start), (gap_stop, sector.span)):
-            dumps.extend(np.arange(begin + sector.dump_every, end, sector.dump_every))
+            dumps.extend(np.arange(begin + sector.dump_every, end, sector.dump_every).tolist())
     width = sector.dump_seconds / SECONDS
     for dump in dumps:
         inside = _overlaps(elapsed, exposure, dump, dump + width) & observed
