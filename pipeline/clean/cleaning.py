@@ -2,27 +2,102 @@
 
 from collections.abc import Sequence
 
-from pipeline.clean.detrend import DetrendSettings, detrend
-from pipeline.clean.stitch import CleanSettings, stitch
-from pipeline.types import CleanedLightCurve, LightCurve, Observation
+import numpy as np
 
-VERSION = 1
+from pipeline.clean.detrend import DetrendSettings, detrend
+from pipeline.clean.outliers import outliers
+from pipeline.clean.savgol import symmetric_clip
+from pipeline.clean.stitch import CleanSettings, Stitched, stitch
+from pipeline.errors import UnusableData
+from pipeline.types import Booleans, CleanedLightCurve, LightCurve, Observation
+
+VERSION = 2
 
 
 def clean(
-    observations: Sequence[Observation], settings: CleanSettings, detrending: DetrendSettings
+    observations: Sequence[Observation],
+    settings: CleanSettings = CleanSettings(),
+    detrending: DetrendSettings = DetrendSettings(),
 ) -> CleanedLightCurve:
-    """Stitch the products of one star, cut outliers, detrend."""
+    """Stitch the products of one star, cut what no transit can be, detrend.
+
+    Parameters
+    ----------
+    observations : sequence of Observation
+        All products of one star, any order, any cadences.
+    settings : CleanSettings
+    detrending : DetrendSettings
+        With ``savgol-101`` the clip is the seed's, symmetric at 3 sigma, and takes deep transits with it.
+
+    Returns
+    -------
+    CleanedLightCurve, n cadences
+        ``rejected`` counts every cadence of the input that is not among them, by reason; cadences that were binned
+        to a slower one are not rejected.
+
+    Raises
+    ------
+    UnusableData
+        If the data cannot be hunted, with the reason a person reads.
+    """
     series = stitch(observations, settings)
     raw = LightCurve(series.time, series.flux, series.flux_err)
     flat = detrend(raw, series.segment, detrending)
+    rejected = dict(series.rejected)
+    reasons = (
+        {"beyond 3 sigma": symmetric_clip(flat.flux)}
+        if detrending.method == "savgol-101"
+        else _outliers(series, flat, settings)
+    )
+    keep = np.ones(len(series), dtype=bool)
+    for reason, bad in reasons.items():
+        fresh = int((bad & keep).sum())
+        if fresh:
+            rejected[reason] = rejected.get(reason, 0) + fresh
+        keep &= ~bad
+    n = int(keep.sum())
+    if n < max(settings.min_points, 1):
+        raise UnusableData(f"{n} cadences without outliers are too few: [clean] min_points is {settings.min_points}")
+    if np.ptp(series.time[keep]) < settings.min_span:
+        raise UnusableData(
+            f"{n} cadences without outliers span only {np.ptp(series.time[keep]):.3g} days: "
+            f"[clean] min_span is {settings.min_span:g}"
+        )
+    segment = np.unique(series.segment[keep], return_inverse=True)[1].astype(np.int64)
+    raw = _part(raw, keep)
+    # the seed clips after its flattening and leaves it at that
+    flat = _part(flat, keep) if detrending.method == "savgol-101" else detrend(raw, segment, detrending)
     return CleanedLightCurve(
         flat=flat,
         raw=raw,
-        segment=series.segment,
-        exposure=series.exposure,
-        centroid_column=series.centroid_column,
-        centroid_row=series.centroid_row,
+        segment=segment,
+        exposure=series.exposure[keep],
+        centroid_column=series.centroid_column[keep],
+        centroid_row=series.centroid_row[keep],
         products=series.products,
-        rejected=series.rejected,
+        rejected=rejected,
     )
+
+
+def _outliers(series: Stitched, flat: LightCurve, settings: CleanSettings) -> dict[str, Booleans]:
+    """Flares and dead points of each segment, by reason."""
+    found = {"flare or cosmic ray": np.zeros(len(series), dtype=bool), "dead point": np.zeros(len(series), dtype=bool)}
+    starts = np.flatnonzero(np.concatenate([[True], np.diff(series.segment) != 0]))
+    for start, end in zip(starts, [*starts[1:], len(series)], strict=True):
+        part = slice(start, end)
+        flaring, dead = outliers(
+            series.time[part],
+            series.flux[part],
+            flat.flux[part],
+            series.exposure[part],
+            settings.clip_up,
+            settings.clip_down,
+            settings.clip_down_below,
+        )
+        found["flare or cosmic ray"][part] = flaring
+        found["dead point"][part] = dead
+    return found
+
+
+def _part(light_curve: LightCurve, keep: Booleans) -> LightCurve:
+    return LightCurve(light_curve.time[keep], light_curve.flux[keep], light_curve.flux_err[keep])

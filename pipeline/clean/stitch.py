@@ -12,11 +12,12 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
+from pipeline.clean.outliers import noisy_ends, point_scatter, scattered_light
 from pipeline.clean.quality import QualityLevel, good_cadences
 from pipeline.errors import UnusableData
 from pipeline.types import Booleans, Floats, Integers, Observation, Product
 
-VERSION = 1
+VERSION = 2
 
 DAY_SECONDS = 86400.0
 LATEST_DAY = 1e6  # BTJD; a time beyond (2,700 years) is a fill value
@@ -127,16 +128,6 @@ def stitch(observations: Sequence[Observation], settings: CleanSettings) -> Stit
         products=products,
         rejected=dict(rejected),
     )
-
-
-def point_scatter(flux: Floats) -> float:
-    """Scatter from one cadence to the next: 1.4826 MAD of the first differences over sqrt(2).
-
-    Slow variability cancels; what is left is the noise of a single cadence. 0 for fewer than two points.
-    """
-    if flux.size < 2:
-        return 0.0
-    return float(1.4826 * np.median(np.abs(np.diff(flux))) / np.sqrt(2))
 
 
 def _good_part(observation: Observation, settings: CleanSettings, rejected: Counter[str]) -> _Piece:
@@ -291,9 +282,15 @@ def _level(segment: _Piece, settings: CleanSettings, rejected: Counter[str]) -> 
     if columns[TIME, -1] - columns[TIME, 0] < settings.min_segment:
         _count(rejected, "segment too short", n)
         return None
-    bright = _scattered_light(columns[FLUX], settings.excursion)
-    _count(rejected, "scattered light", int(bright.sum()))
-    columns = columns[:, ~bright]
+    keep = np.ones(n, dtype=bool)
+    for reason, bad in (
+        ("scattered light", scattered_light(columns[FLUX], settings.excursion)),
+        ("noisy end of a segment", noisy_ends(columns[FLUX], columns[EXPOSURE])),
+    ):
+        fresh = bad & keep
+        _count(rejected, reason, int(fresh.sum()))
+        keep &= ~bad
+    columns = columns[:, keep]
     if columns.shape[1] == 0:
         return None
     median = float(np.median(columns[FLUX]))
@@ -307,15 +304,6 @@ def _level(segment: _Piece, settings: CleanSettings, rejected: Counter[str]) -> 
     sane = np.isfinite(columns[FLUX]) & np.isfinite(columns[ERROR]) & (columns[ERROR] > 0)
     _count(rejected, "not a number", int((~sane).sum()))
     return _Piece(segment.product, segment.cadence, columns[:, sane]) if sane.any() else None
-
-
-def _scattered_light(flux: Floats, sigma: float) -> Booleans:
-    """Find flux far above the segment's own level, in the robust sigma of the whole segment."""
-    if sigma == 0 or flux.size < 3:
-        return np.zeros(flux.size, dtype=bool)
-    median = np.median(flux)
-    spread = 1.4826 * np.median(np.abs(flux - median))
-    return flux > median + sigma * max(float(spread), point_scatter(flux))
 
 
 def _count(rejected: Counter[str], reason: str, n: int) -> None:
