@@ -1,0 +1,224 @@
+"""The pages: one for each candidate and an index, self-contained, readable from disk, by keyboard and on a phone.
+
+Every text comes through the autoescaping of the templates; a Content-Security-Policy lets nothing load and no
+script run but the one in the template, named by its hash.
+"""
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from candidates import wording
+from candidates.review import DECISIONS, command
+from candidates.rows import Row, ranked, row_of_record
+from pipeline.types import Evidence
+
+TEMPLATES = Path(__file__).with_name("templates")
+CURVE_WIDTH, CURVE_HEIGHT = 128, 40  # of a thumbnail, in its own units
+DISPOSITION_WORDS = {
+    "candidate": "candidate",
+    "questionable": "questionable",
+    "incomplete": "incomplete",
+    "below_threshold": "below threshold",
+}
+
+
+@lru_cache(maxsize=1)
+def _templates() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["sig"] = lambda value, digits=4: (
+        wording.UNKNOWN if value is None else wording.significant(value, digits)
+    )
+    return environment
+
+
+@lru_cache(maxsize=4)
+def _asset(name: str) -> Markup:
+    """A style sheet or script of ours, which needs no escaping."""
+    return Markup((TEMPLATES / name).read_text(encoding="utf-8").strip())
+
+
+@lru_cache(maxsize=4)
+def _policy(script: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(str(_asset(script)).encode()).digest()).decode()
+    return (
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
+        f"script-src 'sha256-{digest}'"
+    )
+
+
+def render_page(evidence: Evidence, sheet: bytes) -> str:
+    """The page of one candidate.
+
+    Parameters
+    ----------
+    evidence : Evidence
+    sheet : bytes
+        The PNG of :func:`candidates.plots.draw_sheet`; it is put into the page.
+
+    Returns
+    -------
+    str
+        HTML that needs no other file and no network. Broken characters of a header have become ``?``.
+    """
+    document: Mapping[str, Any] = evidence.document
+    page = (
+        _templates()
+        .get_template("page.html")
+        .render(
+            document=document,
+            name=evidence.name,
+            picture=base64.b64encode(sheet).decode(),
+            alternative=alternative_text(document),
+            verdict=wording.verdict_words(document),
+            star=wording.star_line(document),
+            signal_rows=wording.signal_rows(document),
+            score_rows=wording.score_rows(document),
+            symbols=wording.SYMBOLS,
+            notes=wording.notes_of(document),
+            run_rows=run_rows(document),
+            settings=flat_settings(document["run"]["settings"]),
+            sides=(("for", "Speaks for it"), ("against", "Speaks against it"), ("unknown", "Not known")),
+            command=command(evidence.name),
+            decisions=DECISIONS,
+            style=_asset("style.css"),
+            script=_asset("page.js"),
+            policy=_policy("page.js"),
+        )
+    )
+    return page.encode("utf-8", "replace").decode("utf-8")
+
+
+def alternative_text(document: Mapping[str, Any]) -> str:
+    """What the sheet shows, for who cannot see it."""
+    signal = document["signal"]
+    return (
+        f"Light curve of {document['target']['name']} before and after detrending, periodogram, and folds on "
+        f"{signal['period_days']:.5f} days with a dip of {signal['depth_ppm']:.0f} ppm; "
+        "every number is in the tables below"
+    )
+
+
+def run_rows(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The run as rows of name and value."""
+    run = document["run"]
+    rows = [("finished", run["finished_at"] or wording.UNKNOWN), ("device", run["device"] or wording.UNKNOWN)]
+    rows += [(f"version of {name}", str(value)) for name, value in run["versions"].items()]
+    rows += [(f"seconds in {name}", f"{value:.3f}") for name, value in run["timings"].items()]
+    return rows
+
+
+def flat_settings(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Settings as rows of dotted name and value."""
+    rows: list[tuple[str, str]] = []
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            rows += flat_settings(value, f"{prefix}{name}.")
+        else:
+            rows.append((f"{prefix}{name}", str(value)))
+    return rows
+
+
+def render_index(rows: Sequence[Mapping[str, Any]], written: str = "") -> str:
+    """The index over all candidates, best first.
+
+    Parameters
+    ----------
+    rows : sequence of mappings
+        As :func:`candidates.rows.index_row` or the state makes them, in any order; what a row does not know is
+        shown as unknown.
+    written : str
+        When, for the reader; nothing is said if empty.
+
+    Returns
+    -------
+    str
+        HTML that needs no network and no other file than the candidates' own pages beside it.
+    """
+    listed = [shown(rank, row_of_record(row)) for rank, row in enumerate(ranked(rows), start=1)]
+    page = (
+        _templates()
+        .get_template("index.html")
+        .render(
+            rows=listed,
+            written=written,
+            reviewed=sum(row["review"] != "" for row in listed),
+            dispositions=DISPOSITION_WORDS,
+            decisions=DECISIONS,
+            style=_asset("style.css"),
+            script=_asset("index.js"),
+            policy=_policy("index.js"),
+            width=CURVE_WIDTH,
+            height=CURVE_HEIGHT,
+        )
+    )
+    return page.encode("utf-8", "replace").decode("utf-8")
+
+
+def shown(rank: int, row: Row) -> dict[str, Any]:
+    """One row of the index: texts for the eye, numbers for sorting."""
+    period, depth, tests = row.get("period_days"), row.get("depth_ppm"), ""
+    if row.get("tests_passed") is not None:
+        tests = f"{row['tests_passed']}✓ {row['tests_failed']}✗ {row['tests_not_run']}–"
+    probability = row.get("probability")
+    return {
+        "rank": rank,
+        "name": row["name"],
+        "target": row.get("target") or row["name"],
+        "link": f"{row['name']}.html",
+        "probability": probability,
+        "probability_text": "–" if probability is None else f"{probability:.3f}",
+        "snr": row.get("snr"),
+        "snr_text": "–" if row.get("snr") is None else f"{row['snr']:.1f}",
+        "period": period,
+        "period_text": "–" if period is None else f"{period:.5f}",
+        "depth": depth,
+        "depth_text": "–" if depth is None else f"{depth:.0f}",
+        "duration": row.get("duration_hours"),
+        "duration_text": "–" if row.get("duration_hours") is None else f"{row['duration_hours']:.2f}",
+        "tmag": row.get("tmag"),
+        "tmag_text": "–" if row.get("tmag") is None else f"{row['tmag']:.2f}",
+        "tests": tests or "–",
+        "failed": row.get("tests_failed"),
+        "disposition": row.get("disposition") or "",
+        "disposition_text": DISPOSITION_WORDS.get(str(row.get("disposition")), str(row.get("disposition") or "–")),
+        "review": row.get("review") or "",
+        "reviewer": row.get("reviewer") or "",
+        "problem": row.get("problem") or "",
+        "curve": curve_path(row.get("curve_ppm") or ()),
+    }
+
+
+def curve_path(curve: Sequence[int | None]) -> str:
+    """The path of a thumbnail: dots for the bins, on a box of 128 by 40, the dip whole.
+
+    Empty where fewer than two bins are filled.
+    """
+    filled = [value for value in curve if value is not None]
+    if len(filled) < 2:
+        return ""
+    low, high = min(filled), max(filled)
+    span = max(high - low, 1)
+    pieces: list[str] = []
+    pen_down = False
+    for place, value in enumerate(curve):
+        if value is None:
+            pen_down = False
+            continue
+        x = round(2 + place * (CURVE_WIDTH - 4) / max(len(curve) - 1, 1), 1)
+        y = round(3 + (high - value) / span * (CURVE_HEIGHT - 6), 1)
+        pieces.append(f"{'L' if pen_down else 'M'}{x:g} {y:g}")
+        pen_down = True
+    return "".join(pieces)

@@ -1,0 +1,311 @@
+"""The panels of the sheet, one function each."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator, NullLocator
+
+from candidates.drawing import (
+    BIN,
+    CLOUD,
+    GREY,
+    INK,
+    MODEL,
+    POINT,
+    SIZE,
+    SMALL,
+    TRANSIT,
+    BrokenTime,
+    averages,
+    clean_text,
+    compress_peaks,
+    robust_limits,
+    scale_of,
+    thin,
+    trapezoid,
+    trapezoid_fit,
+)
+from candidates.evidence import LOCAL_HALF_WIDTH, Dip, bin_centres, dip
+from candidates.wording import measured, significance
+from pipeline.ephemeris import cycle, phase, transit_mask
+from pipeline.types import CleanedLightCurve, Floats, FoldedViews, SearchResult, TransitSignal, View
+
+HOURS = 24.0
+PPM = 1e6
+MAX_MARKS = 250  # transits marked one by one; beyond, the coloured cadences must do
+HARMONICS = ((1 / 3, "P/3"), (1 / 2, "P/2"), (2.0, "2P"), (3.0, "3P"))
+DASHED, DOTTED = (0, (5, 3)), (0, (1, 2))
+
+Document = Mapping[str, Any]
+Limits = tuple[float, float]
+
+
+def say(axes: Axes, x: float, y: float, text: str, **more: Any) -> None:
+    """Small words on a panel, at fractions of its width and height, on white so that points do not cut them."""
+    box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5}
+    look = {"fontsize": SMALL, "color": INK, "zorder": 8, "bbox": box} | more
+    axes.text(x, y, clean_text(text), transform=axes.transAxes, parse_math=False, **look)
+
+
+def heading(axes: Axes, text: str, right: str = "") -> None:
+    """What the panel shows, above it."""
+    height = axes.get_window_extent().height
+    for x, words, side, more in (
+        (0.0, text, "left", {"fontsize": SIZE, "fontweight": "bold", "color": INK}),
+        (1.0, right, "right", {"fontsize": SMALL, "color": GREY}),
+    ):
+        if words:
+            axes.text(
+                x,
+                1 + 7 / height,
+                clean_text(words),
+                transform=axes.transAxes,
+                ha=side,
+                va="bottom",
+                parse_math=False,
+                **more,
+            )
+
+
+def points(axes: Axes, x: Floats, y: Floats, colour: str, size: float) -> None:
+    """Every point that the panel can tell apart."""
+    box = axes.get_window_extent()
+    keep = thin(x, y, axes.get_xlim(), axes.get_ylim(), int(box.width), int(box.height))
+    axes.plot(
+        x[keep], y[keep], linestyle="none", marker="o", markersize=size, markeredgewidth=0, color=colour, zorder=2
+    )
+
+
+def flux_axis(axes: Axes, limits: Limits) -> float:
+    """Set the limits of a relative flux, and return the factor from fraction to the unit on the axis."""
+    factor, unit = scale_of(limits[1] - limits[0])
+    axes.set_ylim(limits[0] * factor, limits[1] * factor)
+    axes.set_ylabel(f"flux − 1  [{unit}]", fontsize=SIZE)
+    return factor
+
+
+def light_curves(raw: Axes, flat: Axes, cleaned: CleanedLightCurve, signal: TransitSignal) -> None:
+    """The light curve before and after detrending, its transits in colour and marked."""
+    time = cleaned.flat.time
+    inside = transit_mask(time, signal.period, signal.epoch, signal.duration)
+    axis = BrokenTime.of(time)
+    shown = axis.place(time)
+    raw.tick_params(labelbottom=False)
+    flat.set_xlabel("time  [BTJD = BJD − 2457000, days]", fontsize=SIZE)
+    for axes, flux, depth, title in (
+        (raw, cleaned.raw.flux - 1, 0.0, "Light curve before detrending"),
+        (flat, cleaned.flat.flux - 1, signal.depth, "Detrended; transits in orange, marked ▲"),
+    ):
+        limits = robust_limits(flux, depth)
+        axes.set_xlim(*axis.limits)
+        factor = flux_axis(axes, limits)
+        points(axes, shown[~inside], flux[~inside] * factor, POINT, 2.0)
+        points(axes, shown[inside], flux[inside] * factor, TRANSIT, 3.2)
+        axis.draw(axes)
+        outside = int(((flux < limits[0]) | (flux > limits[1])).sum())
+        heading(axes, title, f"{outside} of {flux.size} cadences lie outside the panel" if outside else "")
+    numbers = np.unique(cycle(time[inside], signal.period, signal.epoch))
+    if 0 < numbers.size <= MAX_MARKS:
+        centres = axis.place(signal.epoch + numbers * signal.period)
+        for axes in (raw, flat):
+            axes.plot(
+                centres,
+                np.full(centres.size, 0.04),
+                linestyle="none",
+                marker="^",
+                markersize=7,
+                color=TRANSIT,
+                markeredgecolor="white",
+                markeredgewidth=0.6,
+                transform=axes.get_xaxis_transform(),
+                zorder=4,
+            )
+
+
+def periodogram(axes: Axes, result: SearchResult, document: Document) -> None:
+    """The spectrum of the search, this signal's peak, its harmonics and the threshold."""
+    period, snr = document["signal"]["period_days"], document["signal"]["snr"]
+    title = f"Periodogram ({result.method}): S/N {snr:.1f} at {period:.5f} d"
+    axes.set_xlabel("period  [days]", fontsize=SIZE)
+    axes.set_ylabel("signal-to-noise", fontsize=SIZE)
+    if result.period.size < 2:
+        heading(axes, title)
+        say(axes, 0.5, 0.5, "the search kept no spectrum", ha="center", color=GREY)
+        return
+    heading(axes, title, f"{result.period.size} periods")
+    low, high = float(result.period.min()), float(result.period.max())
+    trial, power = compress_peaks(result.period, result.power, 700)
+    axes.set_xscale("log")
+    axes.set_xlim(low, high)
+    top = max(float(power.max()), snr) * 1.25
+    axes.set_ylim(min(0.0, float(power.min())), top if top > 0 else 1.0)
+    axes.plot(trial, power, color=POINT, linewidth=0.9, zorder=2)
+    for factor, label in HARMONICS:
+        if low < period * factor < high:
+            axes.axvline(period * factor, color=MODEL, linestyle=DASHED, linewidth=1, zorder=1)
+            place = np.log(period * factor / low) / np.log(high / low)
+            say(axes, float(place), 0.985, label, ha="center", va="top", color=MODEL)
+    axes.plot([period], [snr], marker="v", markersize=10, color=TRANSIT, markeredgecolor="white", zorder=5)
+    threshold = threshold_of(document)
+    if threshold is not None:
+        axes.axhline(threshold, color=INK, linestyle=DOTTED, linewidth=1.3, zorder=3)
+        lower, upper = axes.get_ylim()
+        say(axes, 0.008, (threshold - lower) / (upper - lower) + 0.015, f"threshold {threshold:g}", va="bottom")
+    nice = [mantissa * 10.0**power for power in range(-3, 5) for mantissa in (1, 2, 5)]
+    ticks = [value for value in nice if low <= value <= high]
+    axes.set_xticks(ticks, [f"{value:g}" for value in ticks])
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def threshold_of(document: Document) -> float | None:
+    """The detection threshold among the settings of the run, if it is there."""
+    search = document["run"]["settings"].get("search", {})
+    value = search.get("snr") if isinstance(search, Mapping) else None
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def fold_limits(depth: float, values: Floats, errors: Floats) -> Limits:
+    """Limits that show the dip and the averages, whatever the cloud of single cadences does."""
+    noise = float(np.median(errors)) if errors.size else 0.0
+    low = min(-depth, float(values.min()) if values.size else 0.0)
+    high = max(0.0, float(np.quantile(values, 0.99)) if values.size else 0.0)
+    pad = max(0.25 * (high - low), 3.0 * noise, 1e-6)
+    return low - pad, high + pad
+
+
+def average_points(axes: Axes, x: Floats, y: Floats, error: Floats | None, size: float = 4.5) -> None:
+    axes.errorbar(
+        x,
+        y,
+        yerr=error,
+        linestyle="none",
+        marker="o",
+        markersize=size,
+        color=BIN,
+        elinewidth=1,
+        markeredgecolor="white",
+        markeredgewidth=0.5,
+        zorder=4,
+    )
+
+
+def whole_orbit(axes: Axes, views: FoldedViews, signal: TransitSignal) -> None:
+    """All phases: where else does it dip?"""
+    folded = phase(views.light_curve.time, signal.period, signal.epoch)
+    flux = views.light_curve.flux - 1
+    x, y, error = averages(folded, flux, np.linspace(-0.5, 0.5, 201))
+    limits = fold_limits(signal.depth, y, error)
+    axes.set_xlim(-0.5, 0.5)
+    factor = flux_axis(axes, limits)
+    points(axes, folded, flux * factor, CLOUD, 1.6)
+    average_points(axes, x, y * factor, None, 4)
+    if views.secondary_phase is not None:
+        where = (views.secondary_phase + 0.5) % 1.0 - 0.5
+        axes.axvline(where, color=MODEL, linestyle=DASHED, linewidth=1.4, zorder=3)
+        side = "right" if where > 0.2 else "left"
+        say(axes, where + 0.5 + (0.01 if side == "left" else -0.01), 0.03, "deepest other dip", color=MODEL, ha=side)
+    axes.set_xlabel("phase  [periods from mid-transit]", fontsize=SIZE)
+    filled = int(views.global_view.filled.sum())
+    heading(axes, "Whole orbit, folded", f"view: {filled} of {views.global_view.flux.size} bins filled")
+
+
+def close_up(axes: Axes, near: Dip, bins: int, duration: float) -> tuple[Floats, Floats, Floats]:
+    """Prepare a panel of hours around a dip; return its averages: hours, fraction, error."""
+    half = LOCAL_HALF_WIDTH * duration * HOURS
+    axes.set_xlim(-half, half)
+    axes.xaxis.set_major_locator(MaxNLocator(5, prune="both"))
+    axes.set_xlabel("hours from mid-transit", fontsize=SIZE)
+    if near.since.size == 0:
+        say(axes, 0.5, 0.5, "no cadence falls here", ha="center", color=GREY)
+        return np.zeros(0), np.zeros(0), np.zeros(0)
+    return averages(near.since * duration * HOURS, near.flux, np.linspace(-half, half, bins + 1))
+
+
+def transit(axes: Axes, views: FoldedViews, signal: TransitSignal, document: Document) -> None:
+    """The transit itself: cadences, averages, the view that the network sees, and two shapes."""
+    near = dip(views.light_curve, signal)
+    x, y, error = close_up(axes, near, 60, signal.duration)
+    factor = flux_axis(axes, fold_limits(signal.depth, y, error))
+    hours = signal.duration * HOURS
+    points(axes, near.since * hours, near.flux * factor, CLOUD, 2.0)
+    average_points(axes, x, y * factor, error * factor)
+    view: View = views.local_view
+    position = bin_centres(view.flux.size, LOCAL_HALF_WIDTH)
+    fine = np.linspace(-LOCAL_HALF_WIDTH, LOCAL_HALF_WIDTH, 801)
+    box = np.where(np.abs(fine) <= 0.5, -signal.depth, 0.0)
+    seen = np.where(view.filled, view.flux, np.nan)
+    axes.plot(position * hours, seen * factor, color=INK, linewidth=0.9, zorder=3, label="view")
+    axes.plot(fine * hours, box * factor, color=TRANSIT, linestyle=DASHED, linewidth=1.5, zorder=5, label="search")
+    shape = trapezoid_fit(position, view)
+    if shape is not None:
+        drawn = trapezoid(fine, *shape) * factor
+        axes.plot(fine * hours, drawn, color=MODEL, linewidth=2, zorder=6, label="trapezoid")
+    axes.legend(
+        loc="upper center",
+        ncols=3,
+        fontsize=SMALL,
+        framealpha=0.85,
+        edgecolor="none",
+        borderpad=0.2,
+        columnspacing=1.2,
+        handlelength=1.6,
+    )
+    block = document["signal"]
+    heading(axes, "Transit, folded", "depth " + measured(block["depth_ppm"], block["depth_ppm_err"], "ppm", 3))
+
+
+def odd_even(left: Axes, right: Axes, views: FoldedViews, signal: TransitSignal, document: Document) -> None:
+    """Odd and even transits side by side on one scale, each with both depths across."""
+    dips = {"odd": dip(views.light_curve, signal, parity=1), "even": dip(views.light_curve, signal, parity=0)}
+    drawn = {name: close_up(axes, dips[name], 32, signal.duration) for axes, name in ((left, "odd"), (right, "even"))}
+    joined = [np.concatenate([drawn["odd"][item], drawn["even"][item]]) for item in (1, 2)]
+    limits = fold_limits(signal.depth, joined[0], joined[1])
+    for axes, name in ((left, "odd"), (right, "even")):
+        factor = flux_axis(axes, limits)
+        x, y, error = drawn[name]
+        average_points(axes, x, y * factor, error * factor)
+        for other, colour, line in (("odd", TRANSIT, DASHED), ("even", MODEL, "-")):
+            depth = dips[other].depth
+            if depth is not None:
+                axes.axhline(-depth * factor, color=colour, linestyle=line, linewidth=1.5, zorder=3)
+        depth = dips[name].depth
+        words = "not observed" if depth is None else depth_words(dips[name])
+        heading(axes, name.capitalize(), words)
+    say(left, 0.03, 0.03, "- - odd depth", color=TRANSIT)
+    say(right, 0.03, 0.03, "— even depth", color=MODEL)
+    right.set_ylabel("")
+    right.tick_params(labelleft=False)
+    note = significance(document, "odd_even")
+    if note:
+        say(right, 0.97, 0.965, note, ha="right", va="top")
+
+
+def secondary(axes: Axes, views: FoldedViews, signal: TransitSignal, document: Document) -> None:
+    """The deepest dip away from the transit, on its own scale."""
+    note = significance(document, "secondary")
+    if views.secondary_phase is None:
+        heading(axes, "Deepest other dip", "no phase found")
+        say(axes, 0.5, 0.5, "no other phase could be measured", ha="center", color=GREY)
+        return
+    near = dip(views.light_curve, signal, views.secondary_phase)
+    x, y, error = close_up(axes, near, 60, signal.duration)
+    depth = near.depth or 0.0
+    factor = flux_axis(axes, fold_limits(max(depth, 0.0), y, error))
+    average_points(axes, x, y * factor, error * factor)
+    half = 0.5 * signal.duration * HOURS
+    axes.axhline(0, color=GREY, linewidth=0.9, zorder=1)
+    axes.plot([-half, half], [-depth * factor] * 2, color=MODEL, linewidth=2, zorder=6)
+    axes.set_xlabel(f"hours from phase {views.secondary_phase:.3f}", fontsize=SIZE)
+    heading(axes, "Deepest other dip", depth_words(near))
+    if note:
+        say(axes, 0.97, 0.965, note, ha="right", va="top")
+
+
+def depth_words(near: Dip) -> str:
+    """A depth in ppm, or in percent where ppm would be long."""
+    if near.depth is None:
+        return "not observed"
+    factor, unit = (PPM, "ppm") if abs(near.depth) < 0.02 else (100.0, "%")
+    return measured(near.depth * factor, None if near.depth_err is None else near.depth_err * factor, unit, 3)

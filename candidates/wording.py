@@ -1,0 +1,181 @@
+"""Numbers and findings in words, the same on the sheet, on the page and in the terminal."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+SYMBOLS = {"pass": ("✓", "PASS"), "fail": ("✗", "FAIL"), "not_run": ("–", "NOT RUN"), "error": ("!", "ERROR")}
+UNKNOWN = "unknown"
+MAX_FILES = 6  # data files named one by one on the sheet
+
+Document = Mapping[str, Any]
+
+
+def decimals_of(error: float) -> int:
+    """Decimals that show two digits of the error."""
+    return max(0, 1 - math.floor(math.log10(error)))
+
+
+def measured(value: float | None, error: float | None, unit: str = "", digits: int = 4) -> str:
+    """A value with its error and unit: ``1234 ± 56 ppm``; the error decides the digits where there is one."""
+    tail = f" {unit}" if unit else ""
+    if value is None:
+        return UNKNOWN
+    if error is not None and error > 0 and math.isfinite(error):
+        places = min(decimals_of(error), 12)
+        return f"{value:.{places}f} ± {error:.{places}f}{tail}"
+    return f"{significant(value, digits)}{tail}"
+
+
+def significant(value: float, digits: int = 4) -> str:
+    """A number with so many significant digits, without an exponent where a person expects none."""
+    if value == 0:
+        return "0"
+    magnitude = math.floor(math.log10(abs(value)))
+    if -4 <= magnitude < 7:
+        return f"{value:.{max(0, digits - 1 - magnitude)}f}"
+    return f"{value:.{digits - 1}e}"
+
+
+def optional(value: float | None, form: str, unit: str = "") -> str:
+    """A value in the given format, or ``unknown``."""
+    return UNKNOWN if value is None else f"{value:{form}}" + (f" {unit}" if unit else "")
+
+
+def title_of(document: Document) -> tuple[str, str]:
+    """The title of the sheet: who and how often; and the verdict in few words."""
+    name, signal = document["target"]["name"], document["signal"]
+    return f"{short(name, 40)}   P = {signal['period_days']:.6f} d", verdict_words(document)
+
+
+def verdict_words(document: Document) -> str:
+    """The verdict in few words, with the number of tests behind a reserve."""
+    word, tests = document["verdict"]["disposition"], document["verdict"]["tests"]
+    undone = tests["not_run"] + tests["error"]
+    return {
+        "candidate": "CANDIDATE: all tests passed",
+        "questionable": f"QUESTIONABLE: {counted(tests['fail'], 'test')} failed",
+        "incomplete": f"INCOMPLETE: {counted(undone, 'test')} not run" if undone else "INCOMPLETE: no test was run",
+        "below_threshold": "BELOW THRESHOLD",
+    }[word]
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 test``, ``2 tests``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def short(text: str, length: int) -> str:
+    """At most so many characters, with an ellipsis where some were cut."""
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def star_line(document: Document) -> str:
+    """The star in one line."""
+    star = document["target"]["star"]
+    parts = [
+        ("Tmag", optional(star["tmag"], ".2f")),
+        ("Teff", optional(star["teff"], ".0f", "K")),
+        ("radius", optional(star["radius"], ".2f", "R☉")),
+        ("log g", optional(star["logg"], ".2f")),
+        ("mass", optional(star["mass"], ".2f", "M☉")),
+        ("RA", optional(star["ra"], ".5f", "°")),
+        ("Dec", optional(star["dec"], "+.5f", "°")),
+    ]
+    known = [f"{name} {value}" for name, value in parts if value != UNKNOWN]
+    missing = [name for name, value in parts if value == UNKNOWN]
+    line = "   ".join(known)
+    if missing:
+        line += ("   " if known else "") + f"unknown: {', '.join(missing)}"
+    return line
+
+
+def significance(document: Document, test: str) -> str:
+    """How strongly a test speaks, as ``1.2 σ, PASS``; empty where there is no such test."""
+    for finding in document["vetting"]:
+        if finding["test"] == test:
+            word = SYMBOLS[finding["status"]][1]
+            return word if finding["sigma"] is None else f"{finding['sigma']:.1f} σ: {word}"
+    return ""
+
+
+def signal_rows(document: Document) -> list[tuple[str, str]]:
+    """The signal as rows of name and value with unit and error."""
+    signal, derived, search = document["signal"], document["derived"], document["search"]
+    period = signal["period_days"]
+    rows = [
+        ("period", measured(period, signal["period_days_err"], "d", 8)),
+        ("epoch", measured(signal["epoch_btjd"], signal["epoch_btjd_err"], "BTJD", 9)),
+        ("duration", measured(signal["duration_hours"], signal["duration_hours_err"], "h", 3)),
+        ("depth", measured(signal["depth_ppm"], signal["depth_ppm_err"], "ppm", 3)),
+        ("S/N", f"{signal['snr']:.1f}"),
+        ("transits seen", optional(signal["n_transits"], "d")),
+        ("largest single share", optional(signal["single_event_share"], ".0%")),
+        ("SDE", optional(signal["sde"], ".1f")),
+        ("BLS power", optional(signal["bls_power"], ".3g")),
+        ("false-alarm prob.", optional(signal["false_alarm_probability"], ".2g")),
+        ("noise per transit", optional(search["noise_ppm"], ".0f", "ppm")),
+        ("Rp/R*", measured(derived["radius_ratio"], derived["radius_ratio_err"], "", 3)),
+        ("planet radius", optional(derived["planet_radius_earth"], ".2f", "R⊕ (undiluted)")),
+    ]
+    if signal["alias_of"] is not None:
+        rows.append(("harmonic of", f"signal {signal['alias_of']}"))
+    others = search["other_signals"]
+    if others:
+        listed = ", ".join(f"{item['period_days']:.4f} d (S/N {item['snr']:.1f})" for item in others[:3])
+        rows.append(("other signals", listed + (f" and {len(others) - 3} more" if len(others) > 3 else "")))
+    return rows
+
+
+def score_rows(document: Document) -> list[tuple[str, str]]:
+    """The score as rows of name and value."""
+    score = document["score"]
+    rows = [
+        ("probability", f"{score['probability']:.4f}"),
+        ("stated for a prior of", optional(score["prior"], ".3g")),
+        ("threshold", f"{score['threshold']:g}"),
+        ("raw output", f"{score['raw']:.4f}"),
+        ("spread of members", optional(score["member_spread"], ".3f")),
+        ("model", f"{short(score['model'], 32)}  {score['model_sha256'][:12]}"),
+    ]
+    if score["classes"]:
+        best = sorted(score["classes"].items(), key=lambda item: (-item[1], item[0]))
+        rows.append(("by reason", ", ".join(f"{name} {value:.2f}" for name, value in best[:4])))
+    return rows
+
+
+def file_line(file: Mapping[str, Any]) -> str:
+    """One data file in a line: author, sector, cadence, release, fingerprint."""
+    parts = [file["author"] or "author unknown"]
+    if file["sector"] is not None:
+        label = {"Kepler": "Q", "K2": "C"}.get(file["mission"], "S")
+        parts.append(f"{label}{file['sector']}")
+    if file["cadence_seconds"] is not None:
+        parts.append(f"{file['cadence_seconds']:g} s")
+    parts.append(file["flux_column"])
+    parts.append("release unknown" if file["data_release"] is None else f"release {file['data_release']}")
+    parts.append(f"sha256 {file['sha256'][:12]}")
+    return "  ".join(part for part in parts if part)
+
+
+def data_lines(document: Document) -> list[str]:
+    """The data in lines: the files, then what was kept and what left out."""
+    data = document["data"]
+    lines = [file_line(file) for file in data["files"][:MAX_FILES]]
+    if len(data["files"]) > MAX_FILES:
+        lines.append(f"and {len(data['files']) - MAX_FILES} more files")
+    rejected = sum(data["rejected"].values())
+    lines.append(
+        f"{data['cadences']} cadences searched, {rejected} left out; {data['days_observed']:.1f} days of exposure"
+    )
+    return lines
+
+
+def unknown_lines(document: Document) -> list[str]:
+    """What was not run, or ended in an error, and why."""
+    return [reason["text"] for reason in document["verdict"]["reasons"] if reason["side"] == "unknown"]
+
+
+def notes_of(document: Document) -> list[str]:
+    """What the search and the fold want a person to know."""
+    return [*document["search"]["notes"], *document["views"]["notes"]]
