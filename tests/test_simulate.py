@@ -31,7 +31,7 @@ from pipeline.simulate import (
     star_light,
     true_signals,
 )
-from pipeline.simulate.eclipses import binary_light, contact_light, planet_light
+from pipeline.simulate.eclipses import binary_light, contact_light, disc, planet_light
 from pipeline.simulate.noise import one_hour_noise, red_noise
 from pipeline.simulate.sector import sector_start
 from pipeline.simulate.seeds import stream
@@ -256,8 +256,17 @@ def test_any_transit_lies_between_nothing_and_its_depth(
     light = planet_light(Planet(orbit, ratio), 1325 + np.arange(2000) / 72, (0.4, 0.2), cadence_seconds / 86400)
     assert np.isfinite(light).all()
     assert light.max() <= 1 + 1e-9
-    # limb darkening deepens the middle of the disc by less than a fifth of the area for these coefficients
-    assert light.min() >= 1 - 1.25 * ratio**2 - 1e-9
+    # for these coefficients the middle of the disc is 1 / (1 - 0.4 / 3 - 0.2 / 6) = 1.2 times as bright as its mean
+    assert light.min() >= 1 - 1.2 * ratio**2 - 1e-9
+
+
+@pytest.mark.parametrize("ratio", [0.01, 0.05, 0.1, 0.25, 0.3, 0.5, 0.7, 0.9, 1.0, 1.5, 4.0])
+def test_light_has_no_hole_where_circles_touch_or_meet_the_centre(ratio):
+    """exoplanet-core loses two thirds of the light when the limb of the planet passes within 3e-16 of the centre."""
+    steps = np.concatenate([np.linspace(-4e-15, 4e-15, 4001), [-1e-9, 1e-9]])
+    for special in (ratio, abs(1 - ratio), 1.0, 1 + ratio):
+        light = disc(np.abs(special + steps), ratio, (0.4, 0.2))
+        assert np.ptp(light) < 1e-7
 
 
 # --- binaries ---
