@@ -10,14 +10,14 @@ import json
 import logging
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
 
 from hunter.archives import formats
 from hunter.archives.base import ArchiveEmpty, Fetched, FoundTarget
-from hunter.archives.fits_file import inflate
+from hunter.archives.fits_file import inflate_head
 from hunter.archives.identity import Identity, merge
 from hunter.archives.readers.table import NotALightCurve
 from hunter.archives.settings import ArchiveSettings
@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 INDEX_VERSION = 1  # raised when identities are read in another way
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".dat", ".tbl", ".lc", ".ecsv")
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".tar.gz", ".7z", ".rar", ".fits.fz", ".fits.bz2", ".fits.xz", ".fits.zst")
+UNWRITABLE_NAME = "its name holds characters that cannot be written: rename it"
 PLAIN_CADENCE = 60.0  # seconds; shorter cadences show the same photons in more rows
 NAMED_AT_MOST = 5  # files named in a line of text
 
@@ -59,6 +60,10 @@ class FolderArchive:
         One target for a star, or one for each of its sectors.
     index : Path or None
         Where identities are remembered between starts; safe to delete.
+    sectors : collection of int
+        Only these sectors (quarters, campaigns); empty is all.
+    only : collection of Path
+        Only these files; empty is all.
 
     Attributes
     ----------
@@ -72,6 +77,9 @@ class FolderArchive:
         settings: ArchiveSettings = ArchiveSettings(),
         combine: str = "all",
         index: Path | None = None,
+        *,
+        sectors: Collection[int] = (),
+        only: Collection[Path] = (),
     ) -> None:
         if combine not in ("all", "sector"):
             raise ValueError(f"combine is {combine!r}: choose all or sector")
@@ -80,6 +88,8 @@ class FolderArchive:
         self.settings = settings
         self.combine = combine
         self.index = index
+        self.sectors = frozenset(sectors)
+        self.only = frozenset(os.path.relpath(path, self._root) for path in only)
         self.ignored: tuple[tuple[str, str], ...] = ()
 
     def targets(self) -> Iterator[FoundTarget]:
@@ -94,12 +104,14 @@ class FolderArchive:
         self.ignored = tuple((entry.path, entry.foreign) for entry in entries if entry.foreign)
         found: dict[tuple[str, str], list[Entry]] = {}
         for entry in entries:
-            if not entry.foreign:
+            if not entry.foreign and self._wanted(entry):
                 identity = entry.identity
                 key = ("FILE", entry.path) if identity is None else (
                     identity.kind, identity.target_key(entry.path, self.combine)
                 )  # fmt: skip
                 found.setdefault(key, []).append(entry)
+        if not found and self.sectors:
+            raise ArchiveEmpty(f"{self.asked} holds no light curve of sector {', '.join(map(str, sorted(self.sectors)))}")
         if not found:
             raise ArchiveEmpty(self._nothing())
         for (kind, name), files in sorted(found.items()):
@@ -108,7 +120,13 @@ class FolderArchive:
             star = reduce(merge, (identity.star for identity in identities), Star())
             digest = hashlib.sha256(json.dumps([(e.path, e.size, e.mtime_ns) for e in files]).encode()).hexdigest()
             priority = 0.0 if star.tmag is None else max(0.0, 20.0 - star.tmag)
-            yield FoundTarget(Target(kind, name, star), tuple(str(self._root / e.path) for e in files), digest, priority)
+            sources = tuple(str(self._root / e.path) for e in files)
+            yield FoundTarget(Target(kind, name, star), sources, digest, priority)
+
+    def _wanted(self, entry: Entry) -> bool:
+        if self.only and entry.path not in self.only:
+            return False
+        return not self.sectors or (entry.identity is not None and entry.identity.sector in self.sectors)
 
     def fetch(self, target: Target, sources: Sequence[str]) -> Fetched:
         """Check the files of one target and keep one product for each sector.
@@ -224,8 +242,8 @@ class FolderArchive:
 
     def _identify_source(self, source: str) -> Identity:
         path = Path(source)
-        if not path.name.isprintable():
-            raise UnusableData("its name holds characters that cannot be written: rename it")
+        if "\\" in source and not path.exists():  # `_shown` has escaped it
+            raise UnusableData(UNWRITABLE_NAME)
         if not self._root.exists():
             raise ArchiveUnavailable(f"the folder {self._root} is not there: is the disk mounted?")
         return formats.identify(path)
@@ -391,7 +409,7 @@ def _look(path: Path, relative: str, facts: os.stat_result) -> Entry:
     """Find out what a file is."""
     entry = Entry(_shown(relative), facts.st_size, facts.st_mtime_ns)
     if not relative.isprintable():
-        return replace(entry, refusal="its name holds characters that cannot be written: rename it")
+        return replace(entry, refusal=UNWRITABLE_NAME)
     name = path.name.lower()
     try:
         head = _head(path)
@@ -419,7 +437,6 @@ def _head(path: Path) -> bytes:
             head = stream.read(len(formats.FITS_MAGIC))
             if not head.startswith(formats.GZIP_MAGIC):
                 return head
-            stream.seek(0)
-            return inflate(stream.read(formats.MAX_BYTES))[: len(formats.FITS_MAGIC)]
+            return inflate_head(head + stream.read(formats.HEAD_BYTES), len(formats.FITS_MAGIC))
         except OSError as error:
             raise formats.unreadable(error, path) from error

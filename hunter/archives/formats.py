@@ -14,7 +14,7 @@ import numpy as np
 
 from hunter.archives import fits_file
 from hunter.archives.fits_file import MAX_BYTES, Unit
-from hunter.archives.identity import Identity, text
+from hunter.archives.identity import Identity, text, whole
 from hunter.archives.readers import eleanor, generic, k2sff, kepler, lightkurve_export, qlp, spoc, table, tglc
 from hunter.archives.readers.common import Reader
 from pipeline.errors import ArchiveUnavailable, UnusableData
@@ -24,6 +24,7 @@ from pipeline.types import Observation, Product
 READERS: tuple[Reader, ...] = (spoc, kepler, qlp, tglc, eleanor, k2sff, lightkurve_export, generic)
 FITS_MAGIC = b"SIMPLE  ="
 GZIP_MAGIC = b"\x1f\x8b"
+HEAD_BYTES = table.HEAD_BYTES  # the part of a file that tells what it is
 EARLIEST, LATEST = -2600.0, 20000.0  # BTJD; Kepler began at -2047, and 2068 is far enough
 CADENCE_TOLERANCE = 0.2  # fraction by which the median step may differ from the cadence the header states
 
@@ -76,7 +77,7 @@ def contents(path: Path) -> bytes:
             size = os.fstat(stream.fileno()).st_size
             if size > MAX_BYTES:
                 raise UnusableData(f"it has {size // 2**20} MB, too much for a light curve")
-            return stream.read(MAX_BYTES + 1)
+            return stream.read(size + 1)  # read() alone would grow its buffer step by step
         except OSError as error:
             raise unreadable(error, path) from error
 
@@ -103,6 +104,9 @@ def describe_units(units: Sequence[Unit]) -> str:
         return "it is a target pixel file: it holds images, not a light curve"
     if any(name.startswith("CBV") for name in names):
         return "it holds cotrending basis vectors of a detector, not the light curve of a star"
+    promised = whole(primary.card("NEXTEND"))
+    if promised is not None and promised > len(units) - 1:
+        return f"it is incomplete: the header promises {promised} extensions and {len(units) - 1} are there"
     tables = [unit for unit in units[1:] if unit.is_table]
     if not tables:
         telescope = text(primary.card("TELESCOP"))
@@ -123,21 +127,29 @@ def identify(path: Path) -> Identity:
     """
     with open_plain(path) as stream:
         try:
-            head = stream.read(len(FITS_MAGIC))
-            stream.seek(0)
-            if head == FITS_MAGIC:
+            head = stream.read(HEAD_BYTES)
+            packed = head.startswith(GZIP_MAGIC)
+            begin = fits_file.inflate_head(head, HEAD_BYTES) if packed else head
+            if not begin.startswith(FITS_MAGIC):
+                if looks_like_fits(path):
+                    raise UnusableData(fits_file.describe_bytes(begin))
+                return table.identify(begin)
+            if not packed:
                 return _identify_fits(stream)
-            if os.fstat(stream.fileno()).st_size > MAX_BYTES:
-                raise UnusableData("it is neither FITS nor of a size that a light curve can have")
-            raw = stream.read(MAX_BYTES + 1)
         except OSError as error:
             raise unreadable(error, path) from error
-    raw = unpacked(raw)
-    if raw.startswith(FITS_MAGIC):
-        return _identify_fits(io.BytesIO(raw))
-    if looks_like_fits(path):
-        raise UnusableData(fits_file.describe_bytes(raw))
-    return table.identify(raw)
+    units = _first_units(begin)
+    reader = next((reader for reader in READERS if units and reader.recognise(units)), None)
+    # what the beginning does not tell needs the whole file unpacked
+    return reader.identify(units) if reader else _identify_fits(io.BytesIO(unpacked(contents(path))))
+
+
+def _first_units(begin: bytes) -> tuple[Unit, ...]:
+    """The first two units where their headers lie within the beginning of a file, else none."""
+    try:
+        return fits_file.walk(io.BytesIO(begin), 2)
+    except UnusableData:
+        return ()
 
 
 def looks_like_fits(path: Path) -> bool:

@@ -10,7 +10,8 @@ class ArchiveSettings:
     source: str = ""  # a folder of light curves, or one file
     # one product per sector, the first of these authors; those not named come after all of these
     prefer: tuple[str, ...] = (
-        "SPOC", "SIMULATED", "TESS-SPOC", "QLP", "TGLC", "ELEANOR", "KEPLER", "K2", "K2SFF", "LIGHTKURVE", "FITS", "CSV",
+        "SPOC", "SIMULATED", "TESS-SPOC", "QLP", "TGLC", "ELEANOR", "KEPLER", "K2", "K2SFF", "LIGHTKURVE", "FITS",
+        "CSV",
     )  # fmt: skip
     # the flux column: the first of these that a file has, in any case of letters
     columns: tuple[str, ...] = (

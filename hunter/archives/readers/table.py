@@ -223,7 +223,8 @@ def identify(raw: bytes) -> Identity:
         If it is no text, empty, or a web page.
     """
     head = raw[:HEAD_BYTES]
-    layout = layout_of(head if len(head) == len(raw) else head[: head.rfind(b"\n") + 1] or head)
+    # the last line of a part may be cut
+    layout = layout_of(head if len(head) < HEAD_BYTES else head[: head.rfind(b"\n") + 1] or head)
     columns = columns_of(layout)
     kind, key = _star_named(layout, columns)
     facts = layout.facts
