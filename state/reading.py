@@ -199,7 +199,10 @@ class Reader:
         number = target["id"]
         row = _readable(target)
         row["name"] = f"{target['kind']} {target['key']}"
-        row["signals"] = self._rows("SELECT * FROM signals WHERE target_id = :id ORDER BY number", id=number)
+        row["signals"] = [
+            signal | {"findings": json.loads(signal["findings"])}
+            for signal in self._rows("SELECT * FROM signals WHERE target_id = :id ORDER BY number", id=number)
+        ]
         row["phase_runs"] = self._rows(
             "SELECT * FROM phase_runs WHERE target_id = :id ORDER BY at, phase, item", id=number
         )
@@ -259,6 +262,11 @@ class Reader:
     def candidate_names(self) -> set[str]:
         """Return the names of all recorded candidates: what else lies in the folder, nobody has published."""
         return {row["name"] for row in self._rows("SELECT name FROM candidates")}
+
+    def name_taken(self, name: str, target_id: int) -> bool:
+        """Return whether a candidate of another target bears this name."""
+        rows = self._rows("SELECT target_id FROM candidates WHERE name = :name", name=name)
+        return any(row["target_id"] != target_id for row in rows)
 
     def failures(self, error_class: str | None = None) -> Iterator[Row]:
         """Yield the targets with an error, class by class: kind, key, status, phase, error_class, error, times."""

@@ -1,8 +1,9 @@
 """What goes into the record and comes out of it, as frozen values. Times are seconds since 1970, UTC."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 _NAME = re.compile(r"(?P<kind>[A-Za-z]+)?[\s_-]*(?P<key>[0-9]+)(?P<rest>(?:\s.*)?)", re.ASCII | re.DOTALL)
 
@@ -104,6 +105,7 @@ class SignalRow:
     template: str = "box"
     alias_of: int | None = None
     probability: float | None = None  # the network's, where it was asked
+    findings: Sequence[Mapping[str, Any]] = ()  # what each vetting test said; stored as JSON
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,6 +123,7 @@ signals = Table(
     Column("template", Text, nullable=False),
     Column("alias_of", Integer),
     Column("probability", Double),
+    Column("findings", Text, nullable=False, server_default="[]"),  # JSON: what each vetting test said
     sqlite_with_rowid=False,
 )
 

@@ -49,6 +49,8 @@ from state.schema import (
 )
 from state.status import ANSWERED, RESTING, IllegalMove, LostRace, StateError, Status, UnknownName, check_move
 
+__all__ = ["CandidateRow", "Claim", "EnqueueReport", "NewTarget", "PhaseRun", "SignalRow", "State", "nothing"]
+
 _Item = TypeVar("_Item")
 
 BATCH = 2000  # rows in one transaction of the long operations, so that nobody waits long for the write lock
@@ -380,7 +382,7 @@ class State:
     def _replace_signals(self, connection: Connection, target: int, found: Sequence[SignalRow]) -> None:
         connection.execute(delete(signals).where(signals.c.target_id == target))
         if found:
-            connection.execute(insert(signals), [asdict(row) | {"target_id": target} for row in found])
+            connection.execute(insert(signals), [_signal_values(target, row) for row in found])
 
     def _replace_candidates(
         self, connection: Connection, claim: Claim, found: Sequence[CandidateRow], all_of_them: bool, now: float
@@ -840,6 +842,10 @@ def _offered_values(target: NewTarget, now: float) -> dict[str, Any]:
 def _target_values(target: NewTarget, now: float) -> dict[str, Any]:
     who = {"kind": target.kind, "key": target.key, "status": Status.QUEUED, "added_at": now}
     return who | _offered_values(target, now)
+
+
+def _signal_values(target: int, row: SignalRow) -> dict[str, Any]:
+    return asdict(row) | {"target_id": target, "findings": json.dumps(list(row.findings), allow_nan=False)}
 
 
 def _move_values(target: int, here: str, there: str, because: str, now: float, token: int) -> dict[str, Any]:

@@ -93,6 +93,7 @@ def create_tables() -> None:
         sa.Column("template", sa.Text, nullable=False),
         sa.Column("alias_of", sa.Integer),
         sa.Column("probability", sa.Double),
+        sa.Column("findings", sa.Text, nullable=False, server_default="[]"),
         sqlite_with_rowid=False,
     )
 
