@@ -21,6 +21,7 @@ LONG_SERIES = 60.0  # observed days beyond which the base bin is 10 minutes inst
 PEAKS_REFINED = 3  # of each pass
 PEAK_SHARE = 0.85  # of the highest peak's signal-to-noise, below which a peak is not refined
 ALIASES = (1.0, 0.5, 2.0, 1.0 / 3.0, 3.0, 2.0 / 3.0, 1.5)
+FIT_MAY_LOSE = 0.9  # of the detected signal-to-noise a fitted shape must keep
 FEW_TRANSITS = 3  # up to this many, each must be significant alone
 
 
@@ -30,7 +31,7 @@ class SearchSettings:
 
     method: Literal["matched-filter", "two-pass-bls"] = "matched-filter"  # two-pass-bls keeps the older search
     snr: Annotated[float, Gt(0)] = 7.1  # matched-filter signal-to-noise a signal must reach
-    period_min: Annotated[float, Gt(0)] = 0.5  # days
+    period_min: Annotated[float, Gt(0)] = 0.5  # days; a signal may still be named by a half or a third of it
     period_max: Annotated[float, Gt(0)] | None = None  # days; unset: half the baseline, at most the days observed
     longest_period: Annotated[float, Gt(0)] = 200.0  # days; bounds an unset period_max
     oversample: Annotated[float, Gt(0)] = 3.0  # of the period grid; 3 drifts a sixth of a duration in half a step
@@ -45,7 +46,7 @@ class SearchSettings:
     min_transits: Annotated[int, Ge(2)] = 2  # distinct transits of which at least half was observed
     event_snr: Annotated[float, Ge(0)] = 4.0  # each transit alone must reach it where there are three or fewer
     event_share: Annotated[float, Gt(0), Le(1)] = 0.75  # largest share of snr**2 one transit may have
-    consistent_snr: Annotated[float, Ge(0)] = 6.0  # snr over the root of the transits' reduced chi-square
+    consistent_snr: Annotated[float, Ge(0)] = 5.0  # snr over the root of the transits' reduced chi-square
     max_removed_events: Annotated[int, Ge(0)] = 3  # lone dips that are masked, and the rest searched again
     mask_width: Annotated[float, Ge(1)] = 1.5  # durations masked around the transits of a signal found
     bls_threshold: Annotated[float, Gt(0)] = 0.001  # depth**2 * n_in * n_out / (n_in + n_out), two-pass-bls only
@@ -224,7 +225,8 @@ def _prepare(light_curve: LightCurve, settings: SearchSettings, star: Star) -> _
         )
     weight = noise.cadence_weights(time, light_curve.flux, light_curve.flux_err)
     start = float(np.floor(time[0] / width) * width)
-    limits = (float(layout.period[0]) * (1 - 1e-9), float(layout.period[-1]) * (1 + 1e-9))
+    # a dip that comes back three times within every trial period belongs to a third of it
+    limits = (float(layout.period[0]) / 3.0 * (1 - 1e-9), float(layout.period[-1]) * (1 + 1e-9))
     return _Prepared(time, light_curve.flux, weight, cadence, start, width, layout, limits)
 
 
@@ -325,33 +327,71 @@ def _refined_peaks(
         if not measured.any():
             return []
         sigma_of[template] = (prepared.grid.durations[measured], current.sigma[measured, j, column])
-    left = power.copy()
     found: list[_Found] = []
-    for _ in range(PEAKS_REFINED):
-        top = int(np.argmax(left))
-        if not left[top] > 0 or left[top] < PEAK_SHARE * power.max():
-            break
-        duration = float(prepared.grid.durations[current.duration[top, column]])
-        period = float(current.period[top])
-        peak = refine.Ephemeris(
-            period, float(current.epoch[top, column]), duration, names[int(current.template[top, column])]
-        )
+    for peak in _peaks(prepared, current, column, settings, names):
+        trial = peak
         if settings.method == "matched-filter":
             trial = refine.scan_harmonics(cadences, peak, names, sigma_of, prepared.grid.step, prepared.limits, fold)
-        else:
-            trial = peak
         ephemeris = refine.polish(cadences, trial, sigma_of, prepared.limits)
-        sigma = float(np.interp(ephemeris.duration, *sigma_of[ephemeris.template]))
-        snr = refine.measure(cadences, ephemeris, sigma).snr
-        alone = refine.scatter_outside(cadences, ephemeris)
-        measurement = refine.measure(cadences, ephemeris, sigma if alone is None else min(sigma, alone))
-        sde = (float(left[top]) - float(power.mean())) / spread if spread > 0 else 0.0
-        found.append(_Found(ephemeris, measurement, snr, sde))
-        drift = 1.5 * max(duration, ephemeris.duration) / cadences.span
-        left[np.abs(current.period / period - 1.0) < max(drift, 1e-9)] = 0.0
-        if power.max() < 0.8 * settings.snr:
+        measurement = refine.measure(cadences, ephemeris, _sigma(sigma_of, ephemeris))
+        snr = measurement.snr
+        if snr >= settings.snr:
+            ephemeris, measurement = _fitted(prepared, cadences, ephemeris, names, measurement)
+        nearest = int(np.argmin(np.abs(current.period - peak.period)))
+        sde = (float(power[nearest]) - float(power.mean())) / spread if spread > 0 else 0.0
+        if measurement.snr > 0:
+            found.append(_Found(ephemeris, measurement, snr, sde))
+    return sorted(found, key=lambda item: (not _is_strong(item, settings), -item.measurement.snr))
+
+
+def _peaks(
+    prepared: _Prepared, current: spectrum.Spectrum, column: int, settings: SearchSettings, names: Sequence[str]
+) -> list[refine.Ephemeris]:
+    """The highest peaks of a coarse spectrum, further apart than a transit drifts, and the highest one unscaled.
+
+    A star that varies all the time looks noisy at the duration of its own dips; scaled by that noise its true period
+    can hide below a long duration over which the dips average out. Unscaled it stands out.
+    """
+    span = float(prepared.time[-1] - prepared.time[0])
+    left = current.snr[:, column].astype(np.float64)
+    highest = float(left.max())
+    peaks: list[refine.Ephemeris] = []
+    for _ in range(PEAKS_REFINED if highest >= 0.8 * settings.snr else 1):
+        top = int(np.argmax(left))
+        if not left[top] > 0 or left[top] < PEAK_SHARE * highest:
             break
-    return sorted((item for item in found if item.measurement.snr > 0), key=lambda item: -item.snr)
+        period = float(current.period[top])
+        duration = float(prepared.grid.durations[current.duration[top, column]])
+        template = names[int(current.template[top, column])]
+        peaks.append(refine.Ephemeris(period, float(current.epoch[top, column]), duration, template))
+        left[np.abs(current.period / period - 1.0) * span < 1.5 * duration] = 0.0
+        left[top] = 0.0
+    period, epoch, duration = current.deepest[column]
+    if highest >= 0.8 * settings.snr and all(abs(period / peak.period - 1.0) * span > duration for peak in peaks):
+        peaks.append(refine.Ephemeris(period, epoch, duration, names[0]))
+    return peaks
+
+
+def _sigma(sigma_of: refine.SigmaOf, ephemeris: refine.Ephemeris) -> float:
+    """The scatter for the duration and shape of an ephemeris."""
+    return float(np.interp(ephemeris.duration, *sigma_of[ephemeris.template]))
+
+
+def _fitted(
+    prepared: _Prepared,
+    cadences: refine.Cadences,
+    found: refine.Ephemeris,
+    names: Sequence[str],
+    measured: refine.Measurement,
+) -> tuple[refine.Ephemeris, refine.Measurement]:
+    """Duration and shape by least squares, and the noise with the signal's own transits masked, if it can be."""
+    for ephemeris in (refine.fit_shape(cadences, found, names, prepared.limits), found):
+        alone = refine.own_noise(cadences, ephemeris)
+        if alone is not None:
+            fitted = refine.measure(cadences, ephemeris, alone)
+            if fitted.snr >= FIT_MAY_LOSE * measured.snr:
+                return ephemeris, fitted
+    return found, measured
 
 
 def _is_strong(found: _Found, settings: SearchSettings) -> bool:

@@ -14,6 +14,7 @@ from pipeline.types import Floats
 SIGMA_PER_MAD = 1.4826
 STEADY_ERRORS = 1.3  # 95th over 5th percentile of the errors; below it all cadences weigh the same
 RESTLESS = 1.5  # largest over median local scatter; below it the scatter counts as steady
+STEADY = 1.25  # local over median scatter up to which a cadence keeps its full weight
 LOCAL_WINDOW = 2.0  # days
 LOCAL_STEP = 0.5  # days
 LOCAL_BIN = 1.0 / 48.0  # days
@@ -36,8 +37,8 @@ def cadence_weights(time: Floats, flux: Floats, flux_err: Floats) -> Floats:
     Notes
     -----
     The local scatter is that of differences between neighbouring half-hour means within two days, which a transit
-    enters only by its ingress and egress. It is not allowed to raise a weight above that of the median scatter by
-    more than 1.5 squared.
+    enters only by its ingress and egress. It only ever lowers a weight, and only where it exceeds its median by a
+    quarter: the search counts transits by their weight.
     """
     weight = np.ones(time.size)
     good = flux_err > 0
@@ -50,7 +51,7 @@ def cadence_weights(time: Floats, flux: Floats, flux_err: Floats) -> Floats:
 
 
 def local_scatter(time: Floats, flux: Floats, weight: Floats) -> Floats | None:
-    """Scatter around each cadence over its median, (n,); None where it is steady or there is too little to say."""
+    """Excess of the scatter around each cadence over its median, (n,), at least 1; None if steady or unknown."""
     width = max(LOCAL_BIN, 2.0 * float(np.median(np.diff(time)))) if time.size > 1 else LOCAL_BIN
     index = np.floor((time - time[0]) / width).astype(np.int64)
     used, row = np.unique(index, return_inverse=True)
@@ -69,7 +70,7 @@ def local_scatter(time: Floats, flux: Floats, weight: Floats) -> Floats | None:
     scatter = np.array([np.median(jump[low[k] : high[k]]) for k in enough]) / np.median(jump)
     if scatter.max() < RESTLESS:
         return None
-    return np.clip(np.interp(time, centres[enough], scatter), 1.0 / RESTLESS, 30.0)
+    return np.clip(np.interp(time, centres[enough], scatter) / STEADY, 1.0, 30.0)
 
 
 def filtered_scatter(filtered: FilteredSeries) -> Floats:

@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.periodogram import binned, noise
 from pipeline.periodogram.grid import LARGEST_DUTY, period_step
-from pipeline.periodogram.spectrum import LEAST_TRANSITS, Fold, filter_for
+from pipeline.periodogram.spectrum import BINS_PER_DURATION, LEAST_TRANSITS, Fold, rebin_for
 from pipeline.types import Booleans, Floats
 
 VERSION = 1
@@ -19,8 +19,14 @@ HARMONICS = (1.0, 0.5, 2.0, 1.0 / 3.0, 3.0)
 FINE_BINS = 16  # per duration
 PERIODS_PER_STEP = 7  # of the coarse grid: an oversampling of about 20
 STEPS_AROUND = 1.5  # coarse steps searched on both sides
-DURATION_RATIOS = 1.12 ** np.arange(-3, 4)
+DURATION_RATIOS = np.array([0.4, 0.5, 0.63, 0.8, 0.89, 1.0, 1.12, 1.26, 1.4])  # the shortest are for P/3
+SHAPE_DURATIONS = 1.19 ** np.arange(-4, 9)  # of the detected duration
+MASK_WIDTH = 1.5  # durations masked to measure the noise outside
+LEAST_OUTSIDE = 0.6  # of the weight that must be left outside for it
+LEAST_CYCLES = 5  # whose mean may be subtracted to measure the noise
 INGRESS_SHARE = {"box": 0.15, "trapezoid": 0.15, "limb-darkened": 0.12, "v": 0.5}  # of the duration
+
+SigmaOf = dict[str, tuple[Floats, Floats]]  # template to (durations, scatter of the filter's output at each)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,7 +119,7 @@ def scan_harmonics(
     cadences: Cadences,
     peak: Ephemeris,
     templates: Sequence[str],
-    sigma_of: dict[str, tuple[Floats, Floats]],
+    sigma_of: SigmaOf,
     step: float,
     limits: tuple[float, float],
     fold: Fold,
@@ -152,8 +158,9 @@ def scan_harmonics(
         allowed = period[period * LARGEST_DUTY >= duration]
         if allowed.size == 0:
             continue
+        rebinned = rebin_for(series, float(duration), FINE_BINS)
         for template in templates:
-            filtered = filter_for(series, float(duration), template, FINE_BINS)
+            filtered = binned.filter_series(rebinned, float(duration), template)
             power, phase_bin = fold(
                 filtered.numerator,
                 filtered.denominator,
@@ -173,9 +180,7 @@ def scan_harmonics(
     return found
 
 
-def polish(
-    cadences: Cadences, trial: Ephemeris, sigma_of: dict[str, tuple[Floats, Floats]], limits: tuple[float, float]
-) -> Ephemeris:
+def polish(cadences: Cadences, trial: Ephemeris, sigma_of: SigmaOf, limits: tuple[float, float]) -> Ephemeris:
     """Climb from a trial to the nearest maximum of the signal-to-noise on the unbinned cadences.
 
     A pattern search in epoch, period and duration; the epoch is moved to the middle of the data, where its error does
@@ -224,20 +229,66 @@ def polish(
     return best
 
 
-def scatter_outside(cadences: Cadences, ephemeris: Ephemeris) -> float | None:
-    """Scatter of the filter's output away from the transits; None where too little is left outside to measure it."""
-    outside = ~near_transit(cadences.time, ephemeris, 1.5)
-    weight = np.where(outside, cadences.weight, 0.0)
-    if weight.sum() < 0.4 * cadences.weight.sum():
-        return None
-    mean = float((weight * cadences.flux).sum() / weight.sum())
-    flux = (cadences.flux - mean)[:, None]
-    series = binned.bin_light_curve(cadences.time, flux, weight, float(cadences.time[0]), ephemeris.duration / 6.0)
-    filtered = filter_for(series, ephemeris.duration, ephemeris.template, 6)
-    full = filtered.denominator >= 0.5 * filtered.denominator.max()
-    if int(full.sum()) < noise.FEWEST_WINDOWS:
+def own_noise(cadences: Cadences, ephemeris: Ephemeris) -> float | None:
+    """Scatter of the filter's output without the signal: the lower of its transits masked and its fold subtracted.
+
+    The mask serves where most cadences are outside transit, the fold (the mean of all cycles in bins of a third of the
+    duration) where there are at least five cycles; None where neither can be had. A binary that varies all the time has
+    no quiet part to measure, only what its fold leaves over.
+    """
+    scatters = []
+    outside = np.where(near_transit(cadences.time, ephemeris, MASK_WIDTH), 0.0, cadences.weight)
+    if outside.sum() >= LEAST_OUTSIDE * cadences.weight.sum():
+        scatters.append(_scatter(cadences.time, cadences.flux, outside, ephemeris))
+    phase = centred_phase(cadences.time, ephemeris)
+    cycles = np.unique(np.floor((cadences.time[cadences.weight > 0] - ephemeris.epoch) / ephemeris.period)).size
+    if cycles >= LEAST_CYCLES:
+        row = np.floor((phase / ephemeris.period + 0.5) * np.ceil(3.0 * ephemeris.period / ephemeris.duration))
+        row = row.astype(np.int64)
+        total = np.bincount(row, cadences.weight)
+        mean = np.bincount(row, cadences.weight * cadences.flux) / np.where(total > 0, total, 1.0)
+        left = _scatter(cadences.time, cadences.flux - mean[row], cadences.weight, ephemeris)
+        scatters.append(None if left is None else left * float(np.sqrt(cycles / (cycles - 1.0))))
+    return min((scatter for scatter in scatters if scatter is not None), default=None)
+
+
+def _scatter(time: Floats, flux: Floats, weight: Floats, ephemeris: Ephemeris) -> float | None:
+    """Scatter of the filter's output at the duration and shape of an ephemeris; None if windows are too few."""
+    flux = (flux - float((weight * flux).sum() / weight.sum()))[:, None]
+    width = ephemeris.duration / BINS_PER_DURATION
+    series = binned.bin_light_curve(time, flux, weight, float(time[0]), width)
+    rebinned = rebin_for(series, ephemeris.duration, BINS_PER_DURATION)
+    filtered = binned.filter_series(rebinned, ephemeris.duration, ephemeris.template)
+    if int((filtered.denominator >= 0.5 * filtered.denominator.max()).sum()) < noise.FEWEST_WINDOWS:
         return None
     return float(noise.filtered_scatter(filtered)[0]) or None
+
+
+def fit_shape(
+    cadences: Cadences, ephemeris: Ephemeris, templates: Sequence[str], limits: tuple[float, float]
+) -> Ephemeris:
+    """The duration and shape that fit best at a known period, each cadence counting by its weight alone.
+
+    A detection prefers durations at which the light curve is quiet, and a deep signal makes its own duration look
+    noisy; a fit must not. Durations from 0.5 to 4 times the known one are tried, then polished.
+    """
+    near = near_transit(cadences.time, ephemeris, 2.0 * SHAPE_DURATIONS[-1]) & (cadences.weight > 0)
+    local = Cadences(cadences.time[near], cadences.flux[near], cadences.weight[near])
+    total = float(cadences.weight.sum())
+    unscaled = {template: (np.ones(1), np.ones(1)) for template in templates}
+    fits = []
+    for template in templates:
+        best, found = -1.0, ephemeris
+        for duration in ephemeris.duration * SHAPE_DURATIONS:
+            if duration > LARGEST_DUTY * ephemeris.period:
+                break
+            for shift in np.array([-0.3, -0.1, 0.0, 0.1, 0.3]) * ephemeris.duration:
+                trial = Ephemeris(ephemeris.period, ephemeris.epoch + float(shift), float(duration), template)
+                value = statistic(local, total, trial)[1]
+                if value > best:
+                    best, found = value, trial
+        fits.append(polish(cadences, found, unscaled, limits))
+    return max(fits, key=lambda fit: statistic(cadences, total, fit)[1])
 
 
 def measure(cadences: Cadences, ephemeris: Ephemeris, sigma: float) -> Measurement:

@@ -29,6 +29,9 @@ class Spectrum:
     epoch: Floats  # (p, stars) BTJD of a transit centre
     sigma: Floats  # (d, templates, stars) measured scatter of numerator / sqrt(denominator)
     noise: Floats  # (d, stars) the same as the depth of a box-shaped transit, fraction
+    deepest: tuple[
+        tuple[float, float, float], ...
+    ]  # of each star: period, epoch, duration of the highest unscaled peak
 
 
 def kernel(backend: str) -> Fold:
@@ -50,14 +53,15 @@ def kernel(backend: str) -> Fold:
     return fold
 
 
-def filter_for(
-    series: binned.BinnedSeries, duration: float, template: str, bins_per_duration: int | None = None
-) -> binned.FilteredSeries:
-    """Rebin to a fraction of the duration, pad, and filter."""
-    per_duration = bins_per_duration or (BINS_PER_DURATION if template == "box" else BINS_PER_DURATION + 2)
-    factor = binned.rebin_factor(duration, series.width, per_duration)
-    pad = binned.padding(duration, factor * series.width)
-    return binned.filter_series(binned.rebin(series, factor, pad), duration, template)
+def bins_for(template: str) -> int:
+    """Bins per duration that a template needs in the coarse pass."""
+    return BINS_PER_DURATION if template == "box" else BINS_PER_DURATION + 2
+
+
+def rebin_for(series: binned.BinnedSeries, duration: float, bins_per_duration: int) -> binned.BinnedSeries:
+    """Rebin to a fraction of the duration, with room for a template around each stretch."""
+    factor = binned.rebin_factor(duration, series.width, bins_per_duration)
+    return binned.rebin(series, factor, binned.padding(duration, factor * series.width))
 
 
 def measure_spectrum(series: binned.BinnedSeries, grid: Grid, templates: Sequence[str], fold: Fold) -> Spectrum:
@@ -87,10 +91,13 @@ def measure_spectrum(series: binned.BinnedSeries, grid: Grid, templates: Sequenc
     epoch = np.full(shape, series.start)
     sigma = np.zeros((grid.durations.size, len(templates), stars))
     depth_noise = np.zeros((grid.durations.size, stars))
+    highest = np.zeros(stars)
+    deepest = [(0.0, 0.0, 0.0)] * stars
     for i, duration in enumerate(grid.durations):
+        rebinned = {bins: rebin_for(series, float(duration), bins) for bins in {bins_for(name) for name in templates}}
         tried = slice(int(grid.first[i]), int(grid.last[i]))
         for j, template in enumerate(templates):
-            filtered = filter_for(series, float(duration), template)
+            filtered = binned.filter_series(rebinned[bins_for(template)], float(duration), template)
             sigma[i, j] = noise.filtered_scatter(filtered)
             fullest = float(filtered.denominator.max())
             if j == 0:
@@ -105,11 +112,16 @@ def measure_spectrum(series: binned.BinnedSeries, grid: Grid, templates: Sequenc
                 total,
                 LEAST_TRANSITS * fullest,
             )
+            centre = filtered.start + (phase_bin + 0.5) * filtered.width
+            for star, top in enumerate(np.argmax(power, axis=0)):
+                if power[top, star] > highest[star]:
+                    highest[star] = power[top, star]
+                    deepest[star] = (float(grid.period[tried][top]), float(centre[top, star]), float(duration))
             inverse = np.divide(1.0, sigma[i, j], out=np.zeros(stars), where=sigma[i, j] > 0)
             value = power * inverse.astype(np.float32)
             better = value > snr[tried]
             snr[tried][better] = value[better]
             best_duration[tried][better] = i
             best_template[tried][better] = j
-            epoch[tried][better] = (filtered.start + (phase_bin + 0.5) * filtered.width)[better]
-    return Spectrum(grid.period, snr, best_duration, best_template, epoch, sigma, depth_noise)
+            epoch[tried][better] = centre[better]
+    return Spectrum(grid.period, snr, best_duration, best_template, epoch, sigma, depth_noise, tuple(deepest))

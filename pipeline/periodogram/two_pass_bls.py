@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.periodogram import binned, noise
 from pipeline.periodogram.grid import LARGEST_DUTY, Grid
-from pipeline.periodogram.spectrum import Spectrum, filter_for
+from pipeline.periodogram.spectrum import BINS_PER_DURATION, Spectrum, rebin_for
 from pipeline.types import Floats
 
 VERSION = 1
@@ -159,7 +159,10 @@ def measure_spectrum(
     """
     low, high = float(grid.period[0]), float(grid.period[-1])
     series = binned.bin_light_curve(time, flux[:, None], weight, float(time[0]), float(grid.durations[0]) / 6.0)
-    filtered = [filter_for(series, float(duration), "box") for duration in grid.durations]
+    filtered = [
+        binned.filter_series(rebin_for(series, float(duration), BINS_PER_DURATION), float(duration), "box")
+        for duration in grid.durations
+    ]
     sigma = np.stack([noise.filtered_scatter(item) for item in filtered])
     depth_noise = np.stack([noise.depth_noise(item, scatter) for item, scatter in zip(filtered, sigma, strict=True)])
     sampled = downsample(time, flux, weight, downsample_limit)
@@ -169,6 +172,8 @@ def measure_spectrum(
     fine = np.linspace(max(low, around * (1 - REFINE_WIDTH)), min(high, around * (1 + REFINE_WIDTH)), refine_nperiods)
     passes.append((fine, *box_least_squares(*sampled, fine, grid.durations)))
     period, snr, which, epoch = (np.concatenate(columns) for columns in zip(*passes, strict=True))
+    top = int(np.argmax(snr))
+    deepest = (float(period[top]), float(epoch[top]), float(grid.durations[which[top]]))
     period, order = np.unique(period, return_index=True)
     return Spectrum(
         period,
@@ -178,6 +183,7 @@ def measure_spectrum(
         epoch[order, None],
         sigma[:, None, :],
         depth_noise,
+        (deepest,),
     )
 
 
