@@ -164,7 +164,7 @@ def write_sector(
 
 NOTES: Mapping[str, str] = MappingProxyType({
     "truncated": "cut in the middle of the table: the header still parses",
-    "html": "a page of a server out of order under the name of a FITS file",
+    "html": "a page of a server out of order under the name of a FITS file: only the file name tells the star",
     "nan_flux": "sound FITS, no finite flux",
     "too_short": "sound FITS, 60 cadences",
 })  # fmt: skip

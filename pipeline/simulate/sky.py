@@ -245,7 +245,7 @@ def observe(target: SimulatedStar, sector: SectorSettings = SectorSettings(), se
     grain = stream(seed, "background", *names).standard_normal(count) * 3.0
     background = quiet_background * (1 + disturbance.background) + grain
 
-    column, row = centroids(target, light, eclipse_light(target, plan.time, plan.exposure))
+    column, row = centroids(target, light, plan)
     motion_column, motion_row = pointing(stream(seed, "pointing", sector.number, sector.cadence_seconds), plan)
     centroid_err = 0.7 * noise  # pixels per relative noise: the MOM_CENTR errors of genuine files, Tmag 5 to 15
     random = stream(seed, "centroids", *names)
@@ -279,11 +279,11 @@ def observe(target: SimulatedStar, sector: SectorSettings = SectorSettings(), se
     )
 
 
-def centroids(target: SimulatedStar, light: Floats, eclipsed: Floats) -> tuple[Floats, Floats]:
+def centroids(target: SimulatedStar, light: Floats, plan: Schedule) -> tuple[Floats, Floats]:
     """Flux-weighted centroid relative to the target, pixels; it moves where a blended neighbour fades."""
     if target.blend is None:
         return np.zeros_like(light), np.zeros_like(light)
-    weight = target.blend.share * eclipsed / light
+    weight = target.blend.share * eclipse_light(target, plan.time, plan.exposure) / light
     return weight * target.blend.column, weight * target.blend.row
 
 
