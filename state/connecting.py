@@ -13,6 +13,7 @@ from state.place import (
     HEAD,
     corrupt,
     damage,
+    foreign,
     is_damage,
     refuse_network,
     sqlite_file,
@@ -54,7 +55,7 @@ def connect(url: str | os.PathLike[str], *, synchronous: str = "FULL", check: bo
     try:
         if not file.exists():
             _create(file, synchronous)
-        elif check and (reason := damage(file)) is not None:
+        elif (reason := damage(file, every_page=check)) is not None:
             raise corrupt(file, reason)
     except OSError as error:
         raise DatabaseUnavailable(f"{file} cannot be opened: {error.strerror or error}") from error
@@ -87,7 +88,7 @@ def faults(engine: Engine) -> Iterator[None]:
     except (exc.DBAPIError, sqlite3.Error) as error:
         cause = getattr(error, "orig", None) or error
         place = place_of(engine)
-        said = str(cause).strip().replace("\n", " ")
+        said = " ".join(str(cause).split())
         if is_sqlite(engine) and is_damage(cause):
             raise corrupt(Path(place), said) from error
         if "disk is full" in said or getattr(cause, "sqlstate", None) == "53100":
@@ -219,11 +220,9 @@ def upgrade(engine: Engine, folder: Path = MIGRATIONS, head: str = HEAD) -> Path
     """
     with engine.connect().execution_options(reading=True) as connection:
         found = revision(connection)
-        foreign = found is None and inspect(connection).get_table_names()
-    if foreign:
-        raise DatabaseCorrupt(
-            f"{place_of(engine)} holds tables of something else ({', '.join(sorted(foreign)[:3])}): give another place"
-        )
+        tables = [] if found is not None else inspect(connection).get_table_names()
+    if tables:
+        raise foreign(place_of(engine), tables)
     if found == head:
         return None
     if found is not None and not (found.isdigit() and int(found) < int(head)):

@@ -2,6 +2,8 @@
 
 import os
 import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -62,25 +64,46 @@ def refuse_network(path: Path, mounts: Path = Path("/proc/mounts")) -> None:
         )
 
 
-def damage(path: Path) -> str | None:
-    """Say what ``PRAGMA quick_check`` has against the file, ``None`` if nothing.
+def damage(path: Path, every_page: bool = True) -> str | None:
+    """Say what speaks against the file as a hunt's database, ``None`` if nothing.
 
-    A damaged page makes it either raise or return rows; both are caught. Rolls an interrupted transaction back,
-    as any opening does, and changes nothing else.
+    A damaged page makes ``PRAGMA quick_check`` either raise or return rows; both are caught. Rolls an interrupted
+    transaction back, as any opening does, and changes nothing else.
+
+    Parameters
+    ----------
+    every_page : bool
+        Read the whole file (1.5 s for a million targets), not only its list of tables.
+
+    Raises
+    ------
+    DatabaseCorrupt
+        If the file holds tables, but no hunt's.
+    DatabaseUnavailable
+        If it cannot be opened.
     """
     if path.stat().st_size == 0:
         return "it is empty"
     try:
-        connection = sqlite3.connect(path, timeout=30, isolation_level=None)
-        try:
-            rows = [row[0] for row in connection.execute("PRAGMA quick_check(3)")]
-        finally:
-            connection.close()
+        with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as connection:
+            tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            rows = [row[0] for row in connection.execute("PRAGMA quick_check(3)")] if every_page else ["ok"]
     except sqlite3.DatabaseError as error:
         if is_damage(error):
             return str(error)
         raise DatabaseUnavailable(f"{path} cannot be opened: {error}") from error
-    return None if rows == ["ok"] else "; ".join(str(row).replace("\n", " ") for row in rows)
+    if rows != ["ok"]:
+        return "; ".join(str(row).replace("\n", " ") for row in rows)
+    if tables and "alembic_version" not in tables:
+        raise foreign(str(path), tables)
+    return None
+
+
+def foreign(place: str, tables: Sequence[str]) -> DatabaseCorrupt:
+    """Make the error for a database that is not a hunt's."""
+    return DatabaseCorrupt(
+        f"{place} holds tables of something else ({', '.join(sorted(tables)[:3])}): give another place"
+    )
 
 
 def is_damage(error: BaseException) -> bool:
