@@ -37,15 +37,15 @@ def scale_of(span: float) -> tuple[float, str]:
     return (1e6, "ppm") if span < 0.02 else (100.0, "%")
 
 
-def robust_limits(values: Floats, depth: float) -> tuple[float, float]:
-    """Limits that hold all but the wildest cadences, and the dip whole."""
+def robust_limits(values: Floats, floor: float) -> tuple[float, float]:
+    """Limits that hold all but the wildest cadences, and reach down to the floor of the dip."""
     low, high = (float(item) for item in np.quantile(values, (0.001, 0.999)))
     middle = float(np.median(values))
     spread = 1.4826 * float(np.median(np.abs(values - middle)))
     # a flare or a scattered-light spike must not flatten the rest
     low = max(low, middle - 25 * spread) if spread > 0 else low
     high = min(high, middle + 12 * spread) if spread > 0 else high
-    low, high = min(low, -1.15 * depth), max(high, 0.0)
+    low, high = min(low, floor), max(high, 0.0)
     pad = max(0.08 * (high - low), 1e-6)
     return low - 1.6 * pad, high + pad  # more room below, for the marks
 

@@ -38,6 +38,7 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["note"] = wording.note_text
     environment.filters["sig"] = lambda value, digits=4: (
         wording.UNKNOWN if value is None else wording.significant(value, digits)
     )

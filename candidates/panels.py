@@ -28,7 +28,7 @@ from candidates.drawing import (
     trapezoid_fit,
 )
 from candidates.evidence import LOCAL_HALF_WIDTH, Dip, bin_centres, dip
-from candidates.wording import measured, significance
+from candidates.wording import depth_text, significance
 from pipeline.ephemeris import cycle, phase, transit_mask
 from pipeline.types import CleanedLightCurve, Floats, FoldedViews, SearchResult, TransitSignal, View
 
@@ -45,28 +45,18 @@ Limits = tuple[float, float]
 def say(axes: Axes, x: float, y: float, text: str, **more: Any) -> None:
     """Small words on a panel, at fractions of its width and height, on white so that points do not cut them."""
     box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.5}
-    look = {"fontsize": SMALL, "color": INK, "zorder": 8, "bbox": box} | more
+    look: dict[str, Any] = {"fontsize": SMALL, "color": INK, "zorder": 8, "bbox": box} | more
     axes.text(x, y, clean_text(text), transform=axes.transAxes, parse_math=False, **look)
 
 
 def heading(axes: Axes, text: str, right: str = "") -> None:
     """What the panel shows, above it."""
     height = axes.get_window_extent().height
-    for x, words, side, more in (
-        (0.0, text, "left", {"fontsize": SIZE, "fontweight": "bold", "color": INK}),
-        (1.0, right, "right", {"fontsize": SMALL, "color": GREY}),
-    ):
+    left: dict[str, Any] = {"fontsize": SIZE, "fontweight": "bold", "color": INK}
+    for x, words, side, look in ((0.0, text, "left", left), (1.0, right, "right", {"fontsize": SMALL, "color": GREY})):
         if words:
-            axes.text(
-                x,
-                1 + 7 / height,
-                clean_text(words),
-                transform=axes.transAxes,
-                ha=side,
-                va="bottom",
-                parse_math=False,
-                **more,
-            )
+            place = {"transform": axes.transAxes, "ha": side, "va": "bottom", "parse_math": False}
+            axes.text(x, 1 + 7 / height, clean_text(words), **place, **look)
 
 
 def points(axes: Axes, x: Floats, y: Floats, colour: str, size: float) -> None:
@@ -94,11 +84,12 @@ def light_curves(raw: Axes, flat: Axes, cleaned: CleanedLightCurve, signal: Tran
     shown = axis.place(time)
     raw.tick_params(labelbottom=False)
     flat.set_xlabel("time  [BTJD = BJD − 2457000, days]", fontsize=SIZE)
-    for axes, flux, depth, title in (
-        (raw, cleaned.raw.flux - 1, 0.0, "Light curve before detrending"),
-        (flat, cleaned.flat.flux - 1, signal.depth, "Detrended; transits in orange, marked ▲"),
+    for axes, flux, title in (
+        (raw, cleaned.raw.flux - 1, "Light curve before detrending"),
+        (flat, cleaned.flat.flux - 1, "Detrended; transits in orange, marked ▲"),
     ):
-        limits = robust_limits(flux, depth)
+        floor = float(np.quantile(flux[inside], 0.005)) if inside.any() else 0.0
+        limits = robust_limits(flux, floor)
         axes.set_xlim(*axis.limits)
         factor = flux_axis(axes, limits)
         points(axes, shown[~inside], flux[~inside] * factor, POINT, 2.0)
@@ -108,7 +99,7 @@ def light_curves(raw: Axes, flat: Axes, cleaned: CleanedLightCurve, signal: Tran
         heading(axes, title, f"{outside} of {flux.size} cadences lie outside the panel" if outside else "")
     numbers = np.unique(cycle(time[inside], signal.period, signal.epoch))
     if 0 < numbers.size <= MAX_MARKS:
-        centres = axis.place(signal.epoch + numbers * signal.period)
+        centres = axis.place(np.float64(signal.epoch) + numbers.astype(np.float64) * signal.period)
         for axes in (raw, flat):
             axes.plot(
                 centres,
@@ -139,7 +130,11 @@ def periodogram(axes: Axes, result: SearchResult, document: Document) -> None:
     trial, power = compress_peaks(result.period, result.power, 700)
     axes.set_xscale("log")
     axes.set_xlim(low, high)
-    top = max(float(power.max()), snr) * 1.25
+    near = np.abs(result.period / period - 1) < 0.01
+    peak = (
+        float(np.max(result.power[near])) if near.any() else snr
+    )  # the spectrum is coarse: the signal's own S/N differs
+    top = max(float(power.max()), peak) * 1.25
     axes.set_ylim(min(0.0, float(power.min())), top if top > 0 else 1.0)
     axes.plot(trial, power, color=POINT, linewidth=0.9, zorder=2)
     for factor, label in HARMONICS:
@@ -147,7 +142,9 @@ def periodogram(axes: Axes, result: SearchResult, document: Document) -> None:
             axes.axvline(period * factor, color=MODEL, linestyle=DASHED, linewidth=1, zorder=1)
             place = np.log(period * factor / low) / np.log(high / low)
             say(axes, float(place), 0.985, label, ha="center", va="top", color=MODEL)
-    axes.plot([period], [snr], marker="v", markersize=10, color=TRANSIT, markeredgecolor="white", zorder=5)
+    axes.plot(
+        [period], [peak + 0.04 * top], marker="v", markersize=10, color=TRANSIT, markeredgecolor="white", zorder=5
+    )
     threshold = threshold_of(document)
     if threshold is not None:
         axes.axhline(threshold, color=INK, linestyle=DOTTED, linewidth=1.3, zorder=3)
@@ -192,20 +189,20 @@ def average_points(axes: Axes, x: Floats, y: Floats, error: Floats | None, size:
 
 
 def whole_orbit(axes: Axes, views: FoldedViews, signal: TransitSignal) -> None:
-    """All phases: where else does it dip?"""
-    folded = phase(views.light_curve.time, signal.period, signal.epoch)
+    """All phases, from a quarter before the transit on, so that a dip half an orbit later is seen whole."""
+    folded = (phase(views.light_curve.time, signal.period, signal.epoch) + 0.25) % 1.0 - 0.25
     flux = views.light_curve.flux - 1
-    x, y, error = averages(folded, flux, np.linspace(-0.5, 0.5, 201))
+    x, y, error = averages(folded, flux, np.linspace(-0.25, 0.75, 202))
     limits = fold_limits(signal.depth, y, error)
-    axes.set_xlim(-0.5, 0.5)
+    axes.set_xlim(-0.25, 0.75)
     factor = flux_axis(axes, limits)
     points(axes, folded, flux * factor, CLOUD, 1.6)
     average_points(axes, x, y * factor, None, 4)
     if views.secondary_phase is not None:
-        where = (views.secondary_phase + 0.5) % 1.0 - 0.5
+        where = (views.secondary_phase + 0.25) % 1.0 - 0.25
         axes.axvline(where, color=MODEL, linestyle=DASHED, linewidth=1.4, zorder=3)
-        side = "right" if where > 0.2 else "left"
-        say(axes, where + 0.5 + (0.01 if side == "left" else -0.01), 0.03, "deepest other dip", color=MODEL, ha=side)
+        side = "right" if where > 0.5 else "left"
+        say(axes, where + 0.25 + (0.01 if side == "left" else -0.01), 0.03, "deepest other dip", color=MODEL, ha=side)
     axes.set_xlabel("phase  [periods from mid-transit]", fontsize=SIZE)
     filled = int(views.global_view.filled.sum())
     heading(axes, "Whole orbit, folded", f"view: {filled} of {views.global_view.flux.size} bins filled")
@@ -253,7 +250,7 @@ def transit(axes: Axes, views: FoldedViews, signal: TransitSignal, document: Doc
         handlelength=1.6,
     )
     block = document["signal"]
-    heading(axes, "Transit, folded", "depth " + measured(block["depth_ppm"], block["depth_ppm_err"], "ppm", 3))
+    heading(axes, "Transit, folded", "search: " + depth_text(block["depth_ppm"], block["depth_ppm_err"]))
 
 
 def odd_even(left: Axes, right: Axes, views: FoldedViews, signal: TransitSignal, document: Document) -> None:
@@ -292,20 +289,21 @@ def secondary(axes: Axes, views: FoldedViews, signal: TransitSignal, document: D
     near = dip(views.light_curve, signal, views.secondary_phase)
     x, y, error = close_up(axes, near, 60, signal.duration)
     depth = near.depth or 0.0
-    factor = flux_axis(axes, fold_limits(max(depth, 0.0), y, error))
+    middle = np.abs(x) <= signal.duration * HOURS  # further out the transit itself may begin
+    factor = flux_axis(axes, fold_limits(max(depth, 0.0), y[middle], error[middle]))
     average_points(axes, x, y * factor, error * factor)
     half = 0.5 * signal.duration * HOURS
     axes.axhline(0, color=GREY, linewidth=0.9, zorder=1)
     axes.plot([-half, half], [-depth * factor] * 2, color=MODEL, linewidth=2, zorder=6)
     axes.set_xlabel(f"hours from phase {views.secondary_phase:.3f}", fontsize=SIZE)
-    heading(axes, "Deepest other dip", depth_words(near))
+    dips = near.depth is not None and near.depth > 0
+    heading(axes, "Deepest other dip" if dips else "No other dip", depth_words(near))
     if note:
         say(axes, 0.97, 0.965, note, ha="right", va="top")
 
 
 def depth_words(near: Dip) -> str:
-    """A depth in ppm, or in percent where ppm would be long."""
+    """The depth measured on the cadences themselves."""
     if near.depth is None:
         return "not observed"
-    factor, unit = (PPM, "ppm") if abs(near.depth) < 0.02 else (100.0, "%")
-    return measured(near.depth * factor, None if near.depth_err is None else near.depth_err * factor, unit, 3)
+    return depth_text(near.depth * PPM, None if near.depth_err is None else near.depth_err * PPM)

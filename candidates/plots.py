@@ -19,6 +19,7 @@ from candidates.drawing import DPI, GREY, INK, SIZE, WIDTH, Column, clean_text, 
 from candidates.wording import (
     SYMBOLS,
     data_lines,
+    note_text,
     notes_of,
     score_rows,
     short,
@@ -31,7 +32,7 @@ from pipeline.types import CleanedLightCurve, Evidence, FoldedViews, SearchResul
 
 COLOURS = 64  # of the palette; text and points need no more
 LEFT, RIGHT = 0.058, 0.988  # of the width
-NOTE_LENGTH = 330  # characters of a finding on the sheet; the page has it in full
+NOTE_LENGTH = 400  # characters of a finding on the sheet; the page has it in full
 
 
 def draw_sheet(evidence: Evidence, cleaned: CleanedLightCurve, result: SearchResult, views: FoldedViews) -> bytes:
@@ -138,11 +139,7 @@ def _texts(document: Mapping[str, Any]) -> tuple[Column, ...]:
     for finding in document["vetting"]:
         symbol, word = SYMBOLS[finding["status"]]
         name = finding["test"].replace("_", " ")
-        tests.paragraph(f"{symbol} {word}", bold=True, then=short(f"{name}: {finding['note']}", NOTE_LENGTH))
-    tests.gap()
-    tests.heading("Score")
-    for name, value in score_rows(document):
-        tests.pair(name, value)
+        tests.paragraph(f"{symbol} {word}", bold=True, then=short(f"{name}: {note_text(finding['note'])}", NOTE_LENGTH))
 
     unknown = Column(1092, 488)
     unknown.heading(f"Verdict: {document['verdict']['disposition'].replace('_', ' ')}")
@@ -153,6 +150,10 @@ def _texts(document: Mapping[str, Any]) -> tuple[Column, ...]:
     for line in lines or ["nothing: every test of this version was run"]:
         unknown.paragraph(short(line, NOTE_LENGTH))
     unknown.close_box()
+    unknown.gap()
+    unknown.heading("Score")
+    for name, value in score_rows(document):
+        unknown.pair(name, value)
     notes = notes_of(document)
     if notes:
         unknown.gap()

@@ -27,6 +27,13 @@ def measured(value: float | None, error: float | None, unit: str = "", digits: i
     return f"{significant(value, digits)}{tail}"
 
 
+def depth_text(depth_ppm: float, error_ppm: float | None) -> str:
+    """A depth in ppm, or in percent where ppm would be long."""
+    if abs(depth_ppm) < 20_000:
+        return measured(depth_ppm, error_ppm, "ppm", 3)
+    return measured(depth_ppm / 1e4, None if error_ppm is None else error_ppm / 1e4, "%", 4)
+
+
 def significant(value: float, digits: int = 4) -> str:
     """A number with so many significant digits, without an exponent where a person expects none."""
     if value == 0:
@@ -66,8 +73,17 @@ def counted(number: int, noun: str) -> str:
 
 
 def short(text: str, length: int) -> str:
-    """At most so many characters, with an ellipsis where some were cut."""
-    return text if len(text) <= length else text[: length - 1] + "…"
+    """At most so many characters, cut at a word where there is one, with an ellipsis."""
+    if len(text) <= length:
+        return text
+    cut = text[: length - 1]
+    word = cut.rfind(" ")
+    return (cut[:word] if word > 0.6 * length else cut) + "…"
+
+
+def note_text(text: str) -> str:
+    """A finding's note as a person expects it to be set."""
+    return text.replace("+-", "±")
 
 
 def star_line(document: Document) -> str:
@@ -173,9 +189,9 @@ def data_lines(document: Document) -> list[str]:
 
 def unknown_lines(document: Document) -> list[str]:
     """What was not run, or ended in an error, and why."""
-    return [reason["text"] for reason in document["verdict"]["reasons"] if reason["side"] == "unknown"]
+    return [note_text(reason["text"]) for reason in document["verdict"]["reasons"] if reason["side"] == "unknown"]
 
 
 def notes_of(document: Document) -> list[str]:
     """What the search and the fold want a person to know."""
-    return [*document["search"]["notes"], *document["views"]["notes"]]
+    return [note_text(note) for note in (*document["search"]["notes"], *document["views"]["notes"])]
