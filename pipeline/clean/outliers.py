@@ -13,7 +13,8 @@ VERSION = 1
 
 LOCAL = DetrendSettings(window_hours=6.0, order=1)  # follows rotation and eclipses, not a flare of an hour
 GROWTH = 2.0  # sigma; a flare is cut down to here on both sides of its peak
-ORDINARY = 1.5  # sigma under the trend that the neighbours of a dead point may reach
+SIDE_BIN = 20 / 1440  # days
+SIDE_BINS = 9  # 3 hours before and after a cadence
 BLOCK = 30  # cadences in which light level and scatter are judged together
 BLOCK_GROWTH = 3.0  # sigma; scattered light is cut down to here on both sides
 NOISY = 3.0  # times the usual scatter: the end of a segment is unusable
@@ -53,26 +54,26 @@ def outliers(
     Returns
     -------
     flaring : bool array, (n,)
-        Above both the trend and the hours around, with the rise and decay. Beside an eclipse the level of the hours
-        around is pulled down and the trend is not, on a fast rotator it is the other way round: only what exceeds
-        both is a flare.
+        Above the trend, the hours around, the hours before and the hours after, with the rise and decay. Each of these
+        levels is pulled down somewhere beside a transit, an eclipse or a minimum of rotation, but never all.
     dead : bool array, (n,)
-        Far below, between two ordinary neighbours. A point beside a gap has none to judge it by and stays.
+        Far below the two cadences before and the two after, so never the first or last point of a transit.
+        A point beside a gap has none to judge it by and stays.
     """
     flaring = np.zeros(time.size, dtype=bool)
     dead = np.zeros(time.size, dtype=bool)
     if time.size < 3:
         return flaring, dead
-    residual = flux - running_trend(time, flux, flaring, LOCAL)
-    noise = max(1.4826 * float(np.median(np.abs(residual))), point_scatter(flux))
     if up > 0:
-        excess = np.minimum(residual, flat - 1)
+        residual = flux - running_trend(time, flux, flaring, LOCAL)
+        noise = max(1.4826 * float(np.median(np.abs(residual))), point_scatter(flux))
+        excess = np.minimum(np.minimum(residual, flat - 1), flux - _higher_side(time, flux))
         flaring = _grown(excess > up * noise, excess > GROWTH * noise)
-    if down > 0:
-        close = np.diff(time) < 1.6 * exposure[1:]
-        ordinary = residual > -ORDINARY * noise
-        alone = ordinary[:-2] & ordinary[2:] & close[:-1] & close[1:]
-        dead[1:-1] = alone & (residual[1:-1] < -down * noise) & (exposure[1:-1] * 86400 < slowest)
+    if down > 0 and time.size >= 5:
+        lowest = np.minimum.reduce([flux[:-4], flux[1:-3], flux[3:-1], flux[4:]])
+        close = time[4:] - time[:-4] < 4.6 * exposure[2:-2]
+        fast = exposure[2:-2] * 86400 < slowest
+        dead[2:-2] = close & fast & (flux[2:-2] < lowest - down * point_scatter(flux))
     return flaring, dead
 
 
@@ -102,7 +103,10 @@ def scattered_light(flux: Floats, sigma: float) -> Booleans:
     level = _block_medians(flux)
     # a flare of a few cadences is not worth its neighbours: only light that fills half a block spreads
     glow = _grown(level > median + sigma * spread, level > median + BLOCK_GROWTH * spread)
-    return bright | glow[block] | (flux < -BELOW_ZERO * noise)
+    bad = bright | glow[block] | (flux < -BELOW_ZERO * noise)
+    # what survives amid such a mess is no better
+    crowded = np.bincount(block, weights=bad) > 0.5 * np.bincount(block)
+    return bad | crowded[block]
 
 
 def noisy_ends(flux: Floats, exposure: Floats) -> Booleans:
@@ -129,6 +133,19 @@ def noisy_ends(flux: Floats, exposure: Floats) -> Booleans:
     loud = scatter > NOISY * np.median(scatter)
     inward = np.minimum.accumulate(loud) | np.minimum.accumulate(loud[::-1])[::-1]
     return inward[np.arange(flux.size) // BLOCK]
+
+
+def _higher_side(time: Floats, flux: Floats) -> Floats:
+    """Level of the hours before or of the hours after each cadence, whichever is higher."""
+    slot = np.floor((time - time[0]) / SIDE_BIN).astype(np.int64)
+    first = np.flatnonzero(np.concatenate([[True], np.diff(slot) > 0]))
+    count = np.diff(np.concatenate([first, [slot.size]]))
+    level = np.add.reduceat(flux, first) / count
+    # SIDE_BINS bins on either side and not the one a cadence is in; beyond the ends there is nothing to be higher than
+    padded = np.concatenate([np.full(SIDE_BINS, -np.inf), level, np.full(SIDE_BINS, -np.inf)])
+    windows = np.median(np.lib.stride_tricks.sliding_window_view(padded, SIDE_BINS), axis=1)
+    higher = np.maximum(windows[: level.size], windows[SIDE_BINS + 1 :])
+    return np.repeat(higher, count)
 
 
 def _block_medians(values: Floats) -> Floats:

@@ -36,6 +36,7 @@ class CleanSettings:
     bin_below: Annotated[float, Ge(0)] = 40.0  # seconds; faster cadences (20 s) are binned
     bin_to: Annotated[float, Gt(0)] = 120.0  # seconds, to this cadence
     excursion: Annotated[float, Ge(0)] = 10.0  # sigma over the median of a segment: scattered light; 0 is off
+    noisy_ends: bool = True  # cut the ends of segments where the scatter is three times the usual
     clip_up: Annotated[float, Ge(0)] = 5.0  # sigma over the trend: flares, cosmic rays; 0 is off
     clip_down: Annotated[float, Ge(0)] = 6.0  # sigma under the trend, single points between ordinary ones; 0 is off
     clip_down_below: Annotated[float, Ge(0), Le(900)] = 700.0  # seconds; slower cadences are not clipped downward
@@ -107,9 +108,12 @@ def stitch(observations: Sequence[Observation], settings: CleanSettings) -> Stit
             rejected["flux without a level"] += piece.columns.shape[1]
             continue
         pieces.append(_with_errors(_bin_fast(piece, settings)))
+    n = sum(piece.columns.shape[1] for piece in pieces)
+    if n < settings.min_points:
+        raise UnusableData(_too_few(n, settings, rejected, refused))
     segments = _without_overlap(pieces, settings, rejected)
     n = sum(piece.columns.shape[1] for piece in segments)
-    if n < settings.min_points:
+    if n < max(settings.min_points, 1):
         raise UnusableData(_too_few(n, settings, rejected, refused))
     table = np.concatenate([piece.columns for piece in segments], axis=1)
     number = np.repeat(np.arange(len(segments)), [piece.columns.shape[1] for piece in segments])
@@ -282,15 +286,13 @@ def _level(segment: _Piece, settings: CleanSettings, rejected: Counter[str]) -> 
     if columns[TIME, -1] - columns[TIME, 0] < settings.min_segment:
         _count(rejected, "segment too short", n)
         return None
-    keep = np.ones(n, dtype=bool)
-    for reason, bad in (
-        ("scattered light", scattered_light(columns[FLUX], settings.excursion)),
-        ("noisy end of a segment", noisy_ends(columns[FLUX], columns[EXPOSURE])),
-    ):
-        fresh = bad & keep
-        _count(rejected, reason, int(fresh.sum()))
-        keep &= ~bad
-    columns = columns[:, keep]
+    bright = scattered_light(columns[FLUX], settings.excursion)
+    _count(rejected, "scattered light", int(bright.sum()))
+    columns = columns[:, ~bright]
+    if settings.noisy_ends:
+        noisy = noisy_ends(columns[FLUX], columns[EXPOSURE])
+        _count(rejected, "noisy end of a segment", int(noisy.sum()))
+        columns = columns[:, ~noisy]
     if columns.shape[1] == 0:
         return None
     median = float(np.median(columns[FLUX]))
