@@ -20,6 +20,7 @@ from pipeline.simulate import (
     Kind,
     SectorSettings,
     SimulatedObservation,
+    TrueSignal,
     draw_star,
     observe,
     reprocessed,
@@ -250,9 +251,15 @@ def _rows(name: str, observed: SimulatedObservation) -> list[TrueStar]:
         radius=star.radius,
     )
     rows = []
-    for number, signal in enumerate(sorted(true_signals(observed), key=lambda item: -item.snr), start=1):
+    signals = sorted(true_signals(observed), key=lambda item: -item.snr)
+    for number, signal in enumerate(signals, start=1):
+        shared = sum(_shared(observed, signal, other) for other in signals if other is not signal)
         sure = signal.snr >= SURE_SNR and signal.n_transits >= 2 and signal.kind != "contact"
+        sure &= not shared or signal.n_transits - shared >= 3
         depth = signal.secondary_depth
+        note = "half or double the period counts" if signal.kind != "planet" else ""
+        if shared:
+            note = f"{shared} of its transits overlap with another planet's"
         rows.append(
             replace(
                 base,
@@ -267,7 +274,16 @@ def _rows(name: str, observed: SimulatedObservation) -> list[TrueStar]:
                 secondary_depth_ppm=None if depth is None else depth * 1e6,
                 radius_ratio=signal.radius_ratio,
                 number=number,
-                note="half or double the period counts" if signal.kind != "planet" else "",
+                note=note,
             )
         )
     return rows or [base]
+
+
+def _shared(observed: SimulatedObservation, signal: TrueSignal, other: TrueSignal) -> int:
+    """Observed transits of one planet during which another transits too: masking one takes the other with it."""
+    times = observed.plan.time[observed.good]
+    centres = np.arange(signal.epoch, times[-1], signal.period)
+    seen = np.array([np.any(np.abs(times - centre) < signal.duration / 2) for centre in centres])
+    apart = np.abs((centres - other.epoch + other.period / 2) % other.period - other.period / 2)
+    return int((seen & (apart < (signal.duration + other.duration) / 2)).sum())
