@@ -172,6 +172,7 @@ class FoldedViews:
     even: View  # (256,) as local, even transits only
     secondary_phase: float | None  # phase of the deepest dip away from the transit, 0..1
     notes: tuple[str, ...] = ()  # what a person should know of how the views were made
+    masked_noise: float = 1.0  # variance of a depth measured below a mask over that of one the trend followed
 
 
 class Verdict(StrEnum):

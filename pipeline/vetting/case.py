@@ -54,14 +54,15 @@ class Case:
     @cached_property
     def transits(self) -> Transits:
         """Depths of the single transits in flux."""
-        return measure(self.light_curve.time, self.light_curve.flux, self.cleaned.exposure, self.signal)
+        curve = self.light_curve
+        return measure(curve.time, curve.flux, self.cleaned.exposure, self.signal, self.views.masked_noise)
 
     @cached_property
     def shape(self) -> trapezoid.Trapezoid | None:
         """The trapezoid that fits the fold, or None where the data do not tell."""
-        events, red = self.transits.events, self.transits.pseudo.red
+        events, pseudo = self.transits.events, self.transits.pseudo
         white = float(np.median(events.white[events.usable])) if events.count else 0.0
-        factor = 1 + red / white if white > 0 else 1.0
+        factor = pseudo.scale + pseudo.red / white if white > 0 else 1.0
         return trapezoid.fit(self.light_curve, self.cleaned.exposure, self.signal, factor)
 
     def measure_series(self, values: np.ndarray, known: np.ndarray) -> Transits:

@@ -123,7 +123,7 @@ def count_independent(transits: Transits) -> float:
 def _correlation(axes: list[Transits]) -> float:
     """Of the two axes' pseudo-events, held within 0.95."""
     both = axes[0].pseudo.usable & axes[1].pseudo.usable
-    scaled = [axis.pseudo.depth[both] / np.sqrt(axis.pseudo.white[both] + axis.pseudo.red) for axis in axes]
+    scaled = [axis.pseudo.depth[both] / np.sqrt(axis.pseudo.variance(axis.pseudo.white[both])) for axis in axes]
     clipped = [np.clip(values, -noise.CLIP, noise.CLIP) for values in scaled]
     power = float(np.mean(clipped[0] ** 2) * np.mean(clipped[1] ** 2))
     return float(np.clip(np.mean(clipped[0] * clipped[1]) / math.sqrt(power), -0.95, 0.95)) if power > 0 else 0.0

@@ -124,11 +124,16 @@ class PseudoTransits:
     white: Floats  # (c, k)
     usable: Booleans  # (c, k)
     red: float  # variance of one event beyond its white noise
+    scale: float  # of the white variance; below 1 where the trend followed even white noise
     independent: float  # how many shifts do not overlap
+
+    def variance(self, white: Floats) -> Floats:
+        """Of events with this much white variance, red noise included."""
+        return self.scale * white + self.red
 
     def fold(self, cycles: Booleans | None = None) -> tuple[Floats, Floats, Integers]:
         """Average over cycles: depth, its standard error and the number of events at each phase, (k,) each."""
-        weight = np.where(self.usable, 1 / np.where(self.usable, self.white + self.red, 1.0), 0.0)
+        weight = np.where(self.usable, 1 / np.where(self.usable, self.variance(self.white), 1.0), 0.0)
         if cycles is not None:
             weight = weight * cycles[:, None]
         total = weight.sum(axis=0)
@@ -167,7 +172,7 @@ def pseudo_transits(
     depth, white = events.depth.reshape(centres.shape), events.white.reshape(centres.shape)
     usable = events.usable.reshape(centres.shape)
     independent = shift.size / number * period / (1.5 * duration)
-    return PseudoTransits(shift, held, depth, white, usable, _red(depth, white, usable), independent)
+    return PseudoTransits(shift, held, depth, white, usable, *_red_and_scale(depth, white, usable), independent)
 
 
 def inflation(z: Floats, independent: float) -> float:
@@ -248,11 +253,11 @@ def _difference_squares(time: Floats, values: Floats) -> tuple[Floats, Floats, f
     return squares, known, float(squares.sum() / known.sum())
 
 
-def _red(depth: Floats, white: Floats, usable: Booleans) -> float:
-    """Variance beyond white: with it, the residuals about the fold have variance 1 in units of their errors."""
+def _red_and_scale(depth: Floats, white: Floats, usable: Booleans) -> tuple[float, float]:
+    """Variance beyond white and scale of the white: with them residuals about the fold have variance 1."""
     count = usable.sum(axis=0)
     if not usable.any():
-        return 0.0
+        return 0.0, 1.0
     weight = np.where(usable, 1 / np.where(usable & (white > 0), white, 1.0), 0.0)
     if count.max() >= 3:  # what repeats every cycle is signal (a secondary, an ellipsoidal star), not noise
         enough = count >= 3
@@ -265,12 +270,15 @@ def _red(depth: Floats, white: Floats, usable: Booleans) -> float:
         residual, used = depth, usable
     residual, white = residual[used], white[used]
     low, high = 0.0, float(np.mean(residual**2))
-    if clipped_variance(residual / np.sqrt(np.maximum(white, 1e-300))) <= 1:
-        return 0.0
-    for _ in range(30):
+    if residual.size == 0:
+        return 0.0, 1.0
+    without = clipped_variance(residual / np.sqrt(white))
+    if without <= 1:
+        return 0.0, max(without, 0.1)
+    for _ in range(14):  # to 1e-4 of the bracket
         middle = 0.5 * (low + high)
         if clipped_variance(residual / np.sqrt(white + middle)) > 1:
             low = middle
         else:
             high = middle
-    return 0.5 * (low + high)
+    return 0.5 * (low + high), 1.0

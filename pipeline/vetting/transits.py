@@ -14,7 +14,7 @@ class Transits:
 
     cycle: Integers  # (n,) counted from the signal's epoch
     events: noise.Events  # (n,)
-    variance: Floats  # (n,) of each depth, white and red; 0 where the event is not usable
+    variance: Floats  # (n,) of each depth, white and red, below the mask; 0 where the event is not usable
     pseudo: noise.PseudoTransits
 
     def mean(self, chosen: Booleans) -> tuple[float, float]:
@@ -38,7 +38,9 @@ class Dip:
     depth_limit: float  # largest depth anywhere that this light curve leaves possible at 3 sigma
 
 
-def measure(time: Floats, values: Floats, exposure: Floats, signal: TransitSignal) -> Transits:
+def measure(
+    time: Floats, values: Floats, exposure: Floats, signal: TransitSignal, masked_noise: float = 1.0
+) -> Transits:
     """Measure the depth of every transit and pseudo-transit of a series.
 
     Parameters
@@ -47,6 +49,8 @@ def measure(time: Floats, values: Floats, exposure: Floats, signal: TransitSigna
     values : (n,) finite; flux, or a centroid in pixels
     exposure : (n,) days each cadence covers
     signal : TransitSignal
+    masked_noise : float
+        Variance of a depth below the detrending's mask over that of the pseudo-transits, which the trend followed.
 
     Returns
     -------
@@ -65,7 +69,7 @@ def measure(time: Floats, values: Floats, exposure: Floats, signal: TransitSigna
         windows,
         blocked + windows.half,
     )
-    return Transits(cycles, events, np.where(events.usable, events.white + pseudo.red, 0.0), pseudo)
+    return Transits(cycles, events, np.where(events.usable, masked_noise * pseudo.variance(events.white), 0.0), pseudo)
 
 
 def block_distance(signal: TransitSignal) -> float:
