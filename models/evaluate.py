@@ -3,14 +3,18 @@
 Intervals are 95 % bootstraps over groups of stars, never over rows: the rows of one star agree with one another.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from models.calibrate import logit, shift, sigmoid
-from models.datasets import REASONS, Labelled, groups, read_stars, read_views
+from models.datasets import Labelled, groups, read_stars, read_views
+
+if TYPE_CHECKING:
+    from models.scorer import Scorer
 
 THRESHOLDS = (0.5, 0.85)
 Metric = Callable[[NDArray, NDArray, NDArray], float]  # truth, score, weight
@@ -164,11 +168,11 @@ def report(
             "ap": figure(average_precision, astronet & (reason >= 0), (reason == 0) | (reason == 1), eclipse),
         },
         "calibration": {
+            "training prior": round(training_prior, 4),
+            "share of planets here": _number(float((weight * planet).sum() / weight.sum())),
             "ece": figure(calibration_error, every, heavy=weight),
             "ece among p > 0.1": figure(calibration_error, probability > 0.1, heavy=weight),
             "brier": figure(_brier, every, heavy=weight),
-            "training prior": round(training_prior, 4),
-            "share of planets here": _number(float((weight * planet).sum() / weight.sum())),
         },
     }
     for prior in priors:
@@ -193,52 +197,68 @@ def _brier(truth: NDArray, score: NDArray, weight: NDArray) -> float:
     return float((weight * (score - truth) ** 2).sum() / total) if total > 0 else float("nan")
 
 
-def evaluate(scorer, views: Path, stars: Path | None = None, seen: NDArray | None = None, resamples: int = 300) -> dict:
-    """Score a file laid out as the public views and report on it.
+def evaluate(scorer: "Scorer", views: Path, stars: Path | None = None, resamples: int = 300) -> dict[str, object]:
+    """Judge a model on a file laid out as the public views, on the stars it never saw.
 
     Parameters
     ----------
-    scorer : models.scorer.Scorer
+    scorer : Scorer
     views : AstroNet's or Nigraha's columns in an npz
-    stars : list of TCEs (csv.gz), for magnitudes, radii, temperatures and neighbours; optional
-    seen : TICs that the model was trained or calibrated on; their rows are scored and left out of the figures
+    stars : list of TCEs (csv.gz), for magnitudes, radii, temperatures and neighbours; by default
+        astronet_tces.csv.gz beside the views, where there is one
+    resamples : of the bootstrap
 
     Returns
     -------
     dict
-        ``figures`` (see ``report``; of unseen stars only), ``rows`` (one table per row: row, tic_id, label,
-        probability, eclipse_probability, raw, member_spread, seen) and ``dropped`` (rows left out, by reason).
+        ``rows`` (how many were read, left out, and judged) and the figures of ``report``.
+
+    Raises
+    ------
+    ViewsRefused
+        The file is not as described.
     """
-    known = read_stars(stars)[0] if stars is not None else {}
-    labelled, dropped = read_views(views, known)
-    scores = scorer.score_rows(labelled.rows)
-    old = np.isin(labelled.tic, np.array([] if seen is None else seen, dtype=np.int64))
-    training_prior = scorer.calibration.training_prior
-    probability = np.array([s["probability"] for s in scores])
-    eclipse = np.array([s["classes"]["planet"] + s["classes"]["eclipsing_binary"] for s in scores])
-    table = [
-        {
+    labelled, dropped, known = _read(views, stars)
+    new = np.flatnonzero(~np.isin(labelled.tic, scorer.seen))
+    counts: dict[str, object] = {"read": len(labelled), "of stars it learnt from": len(labelled) - len(new), **dropped}
+    counts["judged"] = len(new)
+    if not len(new):
+        return {"rows": counts}
+    part = labelled.take(new)
+    logits, reasons = scorer.logits(part.rows)
+    prior = scorer.calibration.training_prior
+    probability = scorer.calibration.probability(logits.mean(axis=0), prior)
+    group = groups(part.tic, part.period, known)
+    _, place, repeats = np.unique(
+        np.stack([part.tic, part.reason], axis=1), axis=0, return_inverse=True, return_counts=True
+    )
+    weight = 1.0 / repeats[place.ravel()]
+    return {"rows": counts} | report(
+        part, probability, prior, reasons[:, :2].sum(axis=1), group, weight, resamples=resamples
+    )
+
+
+def scored_rows(scorer: "Scorer", views: Path, stars: Path | None = None) -> Iterator[dict[str, object]]:
+    """Each row of such a file with its scores: row, tic_id, label, probability, eclipse_probability, raw,
+    member_spread, and whether the model learnt from its star.
+    """
+    labelled, _, _ = _read(views, stars)
+    seen = np.isin(labelled.tic, scorer.seen)
+    for i, score in enumerate(scorer.score_rows(labelled.rows)):
+        yield {
             "row": int(labelled.place[i]),
             "tic_id": int(labelled.tic[i]),
             "label": str(labelled.disposition[i]),
             "probability": score["probability"],
-            "eclipse_probability": round(float(eclipse[i]), 6),
+            "eclipse_probability": round(score["classes"]["planet"] + score["classes"]["eclipsing_binary"], 6),
             "raw": score["raw"],
             "member_spread": score["member_spread"],
-            "seen": bool(old[i]),
+            "seen": bool(seen[i]),
         }
-        for i, score in enumerate(scores)
-    ]
-    new = np.flatnonzero(~old)
-    part = labelled.take(new)
-    natural = sigmoid(logit(probability[new]) + shift(scorer.calibration.prior, training_prior))
-    group = groups(part.tic, part.period, known)
-    _, place, counts = np.unique(
-        np.stack([part.tic, part.reason], axis=1), axis=0, return_inverse=True, return_counts=True
-    )
-    figures = (
-        report(part, natural, training_prior, eclipse[new], group, 1.0 / counts[place.ravel()], resamples=resamples)
-        if len(new)
-        else {}
-    )
-    return {"figures": figures, "rows": table, "dropped": dropped, "reasons": list(REASONS)}
+
+
+def _read(views: Path, stars: Path | None) -> tuple[Labelled, dict[str, int], dict]:
+    beside = Path(views).with_name("astronet_tces.csv.gz")
+    stars = beside if stars is None and beside.exists() else stars
+    known = read_stars(stars)[0] if stars is not None else {}
+    return *read_views(Path(views), known), known

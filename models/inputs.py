@@ -2,11 +2,11 @@
 
 Light on purpose (numpy only): a command may import it without torch.
 
-A hunt folds two-minute light curves into 2048 and 256 bins; the public labelled views have 201 and 61 wider bins.
-Both are brought to the second geometry (bins 1.2/201 of a period, 0.16 of a duration) before anything is measured on
-them, so that a bin has the same noise for the same signal-to-noise wherever it comes from, and only then stretched to
-the lengths of the network. Every number that is measured on the views (``MEASURED``) is measured here, by one
-piece of code, for training and hunting alike.
+A hunt folds light curves into 2048 and 256 bins, each the median of a window as wide as the bins of the public
+labelled views (1.2/201 of a period, 0.16 of a duration), of which there are 201 and 61. Both are brought to the second
+geometry before anything is measured on them, so that a bin has the same noise for the same signal-to-noise wherever
+it comes from, and only then stretched to the lengths of the network. Every number that is measured on the views
+(``MEASURED``) is measured here, by one piece of code, for training and hunting alike.
 """
 
 from collections.abc import Sequence
@@ -24,6 +24,8 @@ GLOBAL_BINS = 201  # resolution of the public views
 LOCAL_BINS = 61
 GLOBAL_WIDTH = 1.2 / 201  # width of a bin, share of the period: AstroNet's choice, bins overlap
 LOCAL_WIDTH = 0.16 / 4  # share of the four durations of the view
+SAMPLED = 2.0  # bins of a hunt's view averaged into one: they are wide windows already, closely spaced
+NOTHING = 1e-9  # fraction of the flux; rounding of a constant light curve is no dip
 CLIP = (-1.5, 5.0)  # depths; raw public views reach 54 and 478
 
 SCALARS = (
@@ -132,19 +134,22 @@ class Preparation:
 
 
 @lru_cache(maxsize=32)
-def overlap(length: int, bins: int, width: float) -> Array:
-    """Share of each of ``length`` equal bins inside each of ``bins`` wider ones; (length, bins).
+def overlap(length: int, bins: int, width: float, window: float) -> Array:
+    """Share of each of ``length`` equal bins inside each of ``bins`` windows; (length, bins).
 
-    The wide bins start at equal steps, the first at 0 and the last ending at 1, as AstroNet's do.
+    The windows are centred where AstroNet's bins of ``width`` are: at equal steps, the first bin starting at 0 and
+    the last ending at 1.
     """
-    starts = np.linspace(0, 1 - width, bins)
+    starts = np.linspace(0, 1 - width, bins) + (width - window) / 2
     edges = np.arange(length + 1) / length
-    inside = np.minimum(edges[1:, None], starts + width) - np.maximum(edges[:-1, None], starts)
+    inside = np.minimum(edges[1:, None], starts + window) - np.maximum(edges[:-1, None], starts)
     return (np.clip(inside, 0, None) * length).astype(np.float32)
 
 
-def rebin(flux: NDArray, filled: NDArray, bins: int, width: float, wrap: bool) -> tuple[Array, Array]:
-    """Average each row into wider bins, weighting by what was observed.
+def rebin(
+    flux: NDArray, filled: NDArray, bins: int, width: float, wrap: bool, window: float | None = None
+) -> tuple[Array, Array]:
+    """Average each row into the bins of the public views, weighting by what was observed.
 
     Parameters
     ----------
@@ -152,13 +157,15 @@ def rebin(flux: NDArray, filled: NDArray, bins: int, width: float, wrap: bool) -
         Equal bins; ``filled`` is False or 0 where nothing fell.
     bins, width : number of new bins and their width as a share of the view
     wrap : interpolate empty bins around the ends, as phase does
+    window : share of the view averaged around the centre of each new bin; ``width`` by default, less where the old
+        bins are already medians over that width
 
     Returns
     -------
     flux, filled : (n, bins) float32
         Empty bins are interpolated and marked 0; a row without any filled bin is 0 throughout.
     """
-    weights = overlap(flux.shape[1], bins, width)
+    weights = overlap(flux.shape[1], bins, width, width if window is None else window)
     seen = np.asarray(filled, dtype=np.float32)
     total = seen @ weights
     mean = (np.where(seen > 0, flux, 0).astype(np.float32) @ weights) / np.maximum(total, 1e-9)
@@ -180,10 +187,10 @@ def fill_gaps(flux: Array, filled: NDArray[np.bool_], wrap: bool = False) -> Arr
     return flux
 
 
-def level(flux: Array, filled: Array) -> Array:
+def level(flux: NDArray, filled: NDArray) -> NDArray:
     """Median of the filled bins of each row, (n, 1); 0 where there are none."""
     known = np.where(filled > 0, flux, np.nan)
-    result = np.zeros((len(flux), 1), dtype=np.float32)
+    result = np.zeros((len(flux), 1), dtype=flux.dtype)
     some = (filled > 0).any(axis=1)
     if some.any():
         result[some] = np.nanmedian(known[some], axis=1, keepdims=True)
@@ -191,9 +198,9 @@ def level(flux: Array, filled: Array) -> Array:
 
 
 def deepest(flux: Array, filled: Array) -> Array:
-    """|minimum| of the filled bins of each row, (n, 1); 1 where it is not below 0, so that nothing divides by 0."""
+    """|minimum| of the filled bins of each row, (n, 1); 1 where there is no dip, so that nothing divides by 0."""
     lowest = np.where(filled > 0, flux, 0).min(axis=1, keepdims=True)
-    return np.where(lowest < 0, -lowest, 1).astype(np.float32)
+    return np.where(lowest < -1e-6, -lowest, 1).astype(np.float32)
 
 
 def normalise(rows: Rows) -> Rows:
@@ -238,10 +245,14 @@ def gather(signals: Sequence[SignalInputs]) -> Rows:
     ):
         flux = np.array([getattr(signal, f"{name}_flux") for signal in signals], dtype=np.float64).reshape(-1, length)
         filled = np.array([getattr(signal, f"{name}_filled") for signal in signals], dtype=bool).reshape(-1, length)
-        # ppm-deep views keep their digits: scale before going to 32 bits
-        flux = flux / np.array([max(abs(signal.depth), 1e-9) for signal in signals])[:, None]
+        # ppm-deep views keep their digits: level and scale are taken out before going to 32 bits
+        flux = flux - level(flux, filled)
+        flux = np.where(np.abs(flux) < NOTHING, 0, flux)
+        flux = flux / np.array([max(abs(signal.depth), NOTHING) for signal in signals])[:, None]
         bins, width = (GLOBAL_BINS, GLOBAL_WIDTH) if name == "global" else (LOCAL_BINS, LOCAL_WIDTH)
-        views[f"{name}_flux"], views[f"{name}_filled"] = rebin(flux, filled, bins, width, wrap=name == "global")
+        views[f"{name}_flux"], views[f"{name}_filled"] = rebin(
+            flux, filled, bins, width, wrap=name == "global", window=SAMPLED / length
+        )
     return normalise(Rows(**views, scalars=scalars))
 
 

@@ -24,7 +24,8 @@ from pathlib import Path
 
 SHIPPED = Path(__file__).parent / "weights"
 MANIFEST = "manifest.json"
-NEEDED = ("card.json", "calibration.json", "metrics.json")
+STARS = "stars.safetensors"
+NEEDED = ("card.json", "calibration.json", "metrics.json", STARS)
 WEIGHTS = "weights-{}.safetensors"
 FORMAT = 1  # of a model's folder
 

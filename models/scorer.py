@@ -2,18 +2,19 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
+from safetensors.numpy import load as load_arrays
 from safetensors.torch import load as load_tensors
 
 from models.calibrate import Calibration, sigmoid
 from models.inputs import Preparation, Rows, SignalInputs, gather, tensors
-from models.registry import WEIGHTS, ModelRefused, read_json, verify_folder
+from models.registry import STARS, WEIGHTS, ModelRefused, read_json, verify_folder
 from models.resnet1d import REASONS, Architecture, ResNet1D
 
 BATCH = 64
@@ -24,17 +25,29 @@ class Scorer:
     """An ensemble with its preparation and calibration; deterministic, on one thread by the caller's setting."""
 
     def __init__(
-        self, name: str, sha256: str, networks: Sequence[ResNet1D], preparation: Preparation, calibration: Calibration
+        self,
+        name: str,
+        sha256: str,
+        networks: Sequence[ResNet1D],
+        preparation: Preparation,
+        calibration: Calibration,
+        seen: NDArray[np.int64] | None = None,
     ) -> None:
         self.name = name
         self.sha256 = sha256
         self.networks = tuple(network.eval() for network in networks)
         self.preparation = preparation
         self.calibration = calibration
+        self.seen = np.zeros(0, dtype=np.int64) if seen is None else seen  # TICs it was trained and calibrated on
 
     @classmethod
-    def load(cls, folder: Path) -> "Scorer":
+    def load(cls, folder: Path, prior: float | None = None) -> "Scorer":
         """Load a model after checking the sha256 of each of its files.
+
+        Parameters
+        ----------
+        folder : of a registered model
+        prior : share of planets the probabilities are stated for; the card's own by default
 
         Raises
         ------
@@ -62,7 +75,9 @@ class Scorer:
         if members < 1:
             raise ModelRefused(f"{folder.name}: it has no members")
         networks = [load_network(folder / WEIGHTS.format(k), architecture) for k in range(members)]
-        return cls(folder.name, digest, networks, preparation, calibration)
+        if prior is not None:
+            calibration = replace(calibration, prior=prior)
+        return cls(folder.name, digest, networks, preparation, calibration, _seen(folder))
 
     def score(self, signals: Sequence[SignalInputs], prior: float | None = None) -> list[dict[str, object]]:
         """Score signals as the hunt folds them.
@@ -118,6 +133,15 @@ def ensemble_logits(networks, rows: Rows, preparation: Preparation) -> tuple[NDA
                 logits[k, part] = planet.double().numpy()
                 reasons[part] += torch.softmax(reason.double(), dim=1).numpy() / len(networks)
     return logits, reasons
+
+
+def _seen(folder: Path) -> NDArray[np.int64]:
+    """The stars a model must not be judged on."""
+    try:
+        parts = load_arrays((folder / STARS).read_bytes())
+    except (OSError, SafetensorError, ValueError) as error:
+        raise ModelRefused(f"{folder.name}: {STARS} cannot be read ({error})") from error
+    return np.unique(np.concatenate([part.astype(np.int64) for part in parts.values()] or [np.zeros(0, np.int64)]))
 
 
 def load_network(path: Path, architecture: Architecture) -> ResNet1D:

@@ -37,6 +37,7 @@ from models.datasets import (
 from models.evaluate import average_precision, report
 from models.inputs import Preparation, fit_preparation, measure, raw_scalars, tensors
 from models.registry import (
+    STARS,
     WEIGHTS,
     ModelRefused,
     Registry,
@@ -83,6 +84,7 @@ class Recipe:
     prior: float = 0.2  # share of planets the shipped probabilities are stated for
     held_out: tuple[int, ...] = JUDGED
     width: int = 16
+    trees: int = 150  # of the baseline beside the network
     augmentation: Augmentation = field(default_factory=Augmentation)
 
 
@@ -217,7 +219,7 @@ def train_on(
         (folder / "card.json").write_bytes(as_json(card))
         (folder / "calibration.json").write_bytes(as_json(calibration.to_json()))
         (folder / "metrics.json").write_bytes(as_json(metrics))
-        (folder / "stars.safetensors").write_bytes(save_arrays(stars))
+        (folder / STARS).write_bytes(save_arrays(stars))
 
     folder = registry.register(name, fill)
     shutil.rmtree(work)
@@ -334,7 +336,7 @@ def fit_member(
         value = average_precision(examined.planet, logits[0], weight)
         if not np.isfinite(value):
             raise ValueError("the validation stars hold no planets, so no epoch can be preferred")
-        if value > best_value:
+        if value >= best_value:  # of equals the later: it has learnt longer
             best_value, best_epoch = value, epoch
             best = {key: tensor.clone() for key, tensor in network.state_dict().items()}
         _keep(kept, network, optimiser, best, epoch + 1, best_value, best_epoch)
@@ -412,6 +414,7 @@ def baseline_features(labelled: Labelled, preparation: Preparation) -> NDArray[n
     pairs = rows.local_flux[:, :60].reshape(len(rows), 30, 2).mean(axis=2)
     threes = rows.global_flux.reshape(len(rows), 67, 3).mean(axis=2)
     scalars = raw_scalars(rows, preparation.scalars, measure(rows)[0])
+    scalars[:, ~np.isfinite(scalars).any(axis=0)] = 0.0  # the trees cannot bin a column without any value
     return np.concatenate([scalars, np.clip(pairs, -2, 3), np.clip(threes, -2, 3)], axis=1)
 
 
@@ -434,7 +437,7 @@ def judge(
     eclipse = reasons[:, 0] + reasons[:, 1]
     known = data.part("train", "validation")
     trees = HistGradientBoostingClassifier(
-        max_iter=150, learning_rate=0.08, l2_regularization=1.0, early_stopping=False, random_state=seed
+        max_iter=recipe.trees, learning_rate=0.08, l2_regularization=1.0, early_stopping=False, random_state=seed
     )
     learnt = data.labelled.take(known)
     trees.fit(baseline_features(learnt, preparation), learnt.planet, sample_weight=data.weight[known])
