@@ -80,7 +80,7 @@ def test_what_must_be_found_is_in_the_flux(sector):
 
 
 def test_a_planet_hidden_behind_another_is_not_promised(tmp_path):
-    """Star 7 of this seed has planets of 4.85 and 9.92 d whose transits fall together twice; one of three stays free."""
+    """Star 7 of this seed has planets of 4.85 and 9.92 d whose transits fall together twice; one stays free."""
     truth = write_sector(tmp_path, stars=7, seed=1, damaged=0, mix={"planet": 1.0})
     rows = {round(row.period_days, 1): row for row in truth.of(truth.rows[-1].tic_id)}
     assert set(rows) == {4.8, 9.9}
