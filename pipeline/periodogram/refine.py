@@ -24,7 +24,9 @@ SHAPE_DURATIONS = 1.19 ** np.arange(-4, 9)  # of the detected duration
 MASK_WIDTH = 1.5  # durations masked to measure the noise outside
 LEAST_OUTSIDE = 0.6  # of the weight that must be left outside for it
 LEAST_CYCLES = 5  # whose mean may be subtracted to measure the noise
-INGRESS_SHARE = {"box": 0.15, "trapezoid": 0.15, "limb-darkened": 0.12, "v": 0.5}  # of the duration
+# error of one mid-time in durations, times its signal-to-noise: root mean square of a template over that of its slope;
+# a box has no slope and takes the trapezoid's
+TIMING = {"box": 0.25, "trapezoid": 0.25, "limb-darkened": 0.20, "v": 0.29}
 
 SigmaOf = dict[str, tuple[Floats, Floats]]  # template to (durations, scatter of the filter's output at each)
 
@@ -323,19 +325,19 @@ def measure(cadences: Cadences, ephemeris: Ephemeris, sigma: float) -> Measureme
 def ephemeris_errors(measurement: Measurement, ephemeris: Ephemeris, cadence: float) -> tuple[float, float, float]:
     """Errors of period, epoch and duration, days.
 
-    The mid-time of one transit is good to duration * sqrt(ingress share / 2) / its signal-to-noise (Carter et al. 2008,
-    ApJ 689, 499), and no better than the cadence allows; period and epoch follow from the straight line through the
-    transits, the epoch at cycle 0.
+    The mid-time of one transit is as good as its slopes are steep (the Fisher matrix of the template, as in Carter et
+    al. 2008, ApJ 689, 499), and no better than the cadence allows; period and epoch follow from the straight line
+    through the transits, the epoch at cycle 0.
     """
-    share = INGRESS_SHARE[ephemeris.template]
+    steepness = TIMING[ephemeris.template]
     weight = measurement.event_weight / measurement.event_weight.sum()
     squares = np.maximum(measurement.snr**2 * weight, 1e-12)
-    single = ephemeris.duration**2 * share / 2.0 / squares + cadence**2 / 12.0 / np.maximum(squares, 1.0)
+    single = (steepness * ephemeris.duration) ** 2 / squares + cadence**2 / 12.0 / np.maximum(squares, 1.0)
     inverse = 1.0 / single
     total = float(inverse.sum())
     mean = float((inverse * measurement.cycle).sum()) / total
     spread = float((inverse * (measurement.cycle - mean) ** 2).sum())
-    duration_err = ephemeris.duration * float(np.sqrt(2.0 * share)) / max(measurement.snr, 1e-6)
+    duration_err = 2.0 * steepness * ephemeris.duration / max(measurement.snr, 1e-6)
     if spread <= 0:
         return ephemeris.duration, float(np.sqrt(1.0 / total)), duration_err
     return float(np.sqrt(1.0 / spread)), float(np.sqrt(1.0 / total + mean**2 / spread)), duration_err
