@@ -58,12 +58,12 @@ def detrend(
     Notes
     -----
     ``biweight`` is a running robust parabola on bins (``local_fit.py``), chosen over wotan 2.0's biweight, a running
-    level, by ``benchmarks/clean.py`` (figures in ``clean.json``): at a window that keeps as much of a transit it
-    leaves less of a variable star, half the scatter at the ends of segments, and it fits below masks.
-
-    What the search sees, with nothing masked: a dip that stands out of the noise of one bin keeps its depth up to
-    10 hours; one lost in it keeps 0.8 to 0.9 of it (3 h) or 0.5 to 0.7 (6 h), as with a linear filter. The second pass,
-    masked, keeps all. See ``tests/test_clean_detrend.py``.
+    level, by ``benchmarks/clean.py`` (all figures in ``clean.json``). On 42 real files a parabola of 36 hours leaves
+    0.90 of the scatter that wotan's level of 18 hours leaves within segments and 0.62 at their ends, and raises the
+    S/N of planets and eclipsing binaries on variable stars (AU Mic b, masked: 13 against 5). Its price: of a 6-hour dip
+    of 0.1 % lost in the noise of two minutes the first, unmasked pass keeps 0.7 and wotan's 0.9 (3 hours: 0.92, 0.96).
+    A dip that stands out of the noise of one bin keeps its depth in either. The second pass, masked, keeps all.
+    Dips of over 8 hours need a longer window. wotan is as fast on bins and costs seconds to import.
 
     ``savgol-101`` is what the seed did (lightkurve's ``flatten``): 101 cadences are 3.4 hours at a cadence of 2 minutes
     and erase shallow transits; kept by name for comparison.

@@ -38,6 +38,17 @@ LIGHTKURVE_KEPLER_DEFAULT = 1130799
 LIGHTKURVE_KEPLER_HARD = 1664431
 
 # Beside lightkurve's default we drop what SPOC itself keeps out of its planet search (8192), what it could not
+# correct (32768), and stray light: where SPOC raises the alarm (4096) its PDCSAP flux is empty, but SAP, QLP and
+# custom-aperture flux is not; where MIT does (2048), 242 cadences of sector 5 scatter 1.7 times as much as the rest of
+# their file (``benchmarks/clean.py``). Corrected steps (256) and removed cosmic rays (64, 1024) stay.
+TESS_DEFAULT = (
+    LIGHTKURVE_TESS_DEFAULT | STRAYLIGHT | STRAYLIGHT_AUTOMATIC | PLANET_SEARCH_EXCLUDE | INSUFFICIENT_TARGETS
+)
+TESS_HARD = 24319
+LIGHTKURVE_KEPLER_DEFAULT = 1130799
+LIGHTKURVE_KEPLER_HARD = 1664431
+
+# Beside lightkurve's default we drop what SPOC itself keeps out of its planet search (8192), what it could not
 # correct (32768), and its background alarm (4096): current SPOC files hold no PDCSAP flux there, but SAP, QLP and
 # custom-aperture curves do. 2048 stays: it is set by hand for a whole camera, and in S5 242 cadences that carry it
 # are as quiet as their neighbours (``python -m benchmarks.clean quality``). 256 stays: the step was corrected.
