@@ -104,7 +104,7 @@ def _hunt(settings: Settings, found: Sequence[Any]) -> tuple[float, dict[str, fl
         shutil.rmtree(folder)
     by_phase: dict[str, float] = {}
     for row in rows:
-        for phase, milliseconds in row["ms"].items():
+        for phase, milliseconds in row["milliseconds"].items():
             by_phase[phase] = by_phase.get(phase, 0.0) + milliseconds / 1000
     by_phase["record and publish"] = seconds - sum(by_phase.values())
     return seconds, by_phase

@@ -117,7 +117,8 @@ def hunt(claims: Sequence[Claim], tools: Tools, settings: Settings, memory: Memo
         assert tools.model is not None
         signal = signal_of(result, item)
         scalars = describing.features(cleaned, views, signal, fetched.star, findings)
-        return opinion(tools.model.load(), inputs_of(views, signal, scalars), settings.hunt.threshold)
+        prior = settings.score.prior or None
+        return opinion(tools.model.load(), inputs_of(views, signal, scalars), settings.hunt.threshold, prior)
 
     def versions(phase: str, version: int, *tables: str) -> str:
         return digest_of(phase, version, settings.digest(*tables))
@@ -289,8 +290,8 @@ def inputs_of(views: FoldedViews, signal: TransitSignal, scalars: dict[str, floa
     )
 
 
-def opinion(scorer: Scorer, inputs: SignalInputs, threshold: float) -> Score:
-    said = scorer.score([inputs])[0]
+def opinion(scorer: Scorer, inputs: SignalInputs, threshold: float, prior: float | None) -> Score:
+    said: dict[str, Any] = scorer.score([inputs], prior)[0]
     return Score(
         probability=said["probability"],
         raw=said["raw"],
@@ -309,12 +310,13 @@ def signal_row(signal: TransitSignal, findings: Kept | None, score: Kept | None)
 
 
 def candidate_row(signal: TransitSignal, evidence: Evidence, pages: Staged, score: Score) -> CandidateRow:
-    files = {kind: (path.name, sha256) for kind, (path, sha256) in pages.files.items()}
+    files: dict[str, str] = {}
+    for kind, (path, sha256) in pages.files.items():
+        files |= {f"{kind}_file": path.name, f"{kind}_sha256": sha256}
     verdict: Any = evidence.document["verdict"]
     return CandidateRow(
         name=evidence.name,
         ephemeris_key=f"p{signal.period:.4f}",
-        number=signal.number,
         period=signal.period,
         epoch=signal.epoch,
         duration=signal.duration,
@@ -323,7 +325,7 @@ def candidate_row(signal: TransitSignal, evidence: Evidence, pages: Staged, scor
         sde=signal.sde,
         probability=score.probability,
         disposition=verdict["disposition"],
-        files=files,
+        **files,
     )
 
 

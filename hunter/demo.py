@@ -42,8 +42,8 @@ def _judge(settings: Any, truth: Any, result: Any) -> int:
     reader = Reader(settings.database)
     summary = reader.summary(time.time())
     out = console()
-    out.print(f"\n{sum(summary['status'].values())} targets in {result.seconds:.0f} s:", end=" ")
-    out.print(", ".join(f"{count} {outcome}" for outcome, count in sorted(summary["status"].items()) if count))
+    out.print(f"\n{summary['total']} targets in {result.seconds:.0f} s:", end=" ")
+    out.print(", ".join(f"{count} {outcome}" for outcome, count in sorted(summary["counts"].items()) if count))
     missed = []
     for row in truth.must_find:
         found = reader.find(f"TIC {row.tic_id}")
@@ -54,7 +54,7 @@ def _judge(settings: Any, truth: Any, result: Any) -> int:
     out.print(f"{sure - len(missed)} of the {sure} signals that were put in above S/N 15 were found again")
     for line in missed:
         out.print(f"  missed: {line}", markup=False)
-    candidates = reader.candidates(limit=None)
+    candidates = reader.candidates()
     planets = {row.tic_id for row in truth.rows if row.kind == "planet"}
     right = sum(1 for row in candidates if int(row["key"].split()[0]) in planets)
     out.print(f"{len(candidates)} candidates, {right} of them planets in truth\n")

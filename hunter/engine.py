@@ -193,6 +193,7 @@ class _Child:
     process: Any
     connection: Any
     heard: float  # monotonic time of the last message
+    silent: bool = False  # its end of the pipe is closed
 
 
 def _keep_working(
@@ -224,7 +225,7 @@ def _keep_working(
 
     summary = reader.summary(now())
     while True:
-        waiting = summary["status"].get(Status.QUEUED, 0)
+        waiting = summary["counts"][Status.QUEUED]
         spent = budget is not None and budget.value <= 0
         if waiting and not stop.is_set() and not spent and failed is None:
             # more workers than batches would only wait for each other's imports
@@ -234,8 +235,9 @@ def _keep_working(
                 start()
         elif not children:
             break
-        for number in multiprocessing.connection.wait([c.connection for c in children.values()], timeout=0.5):
-            failed = _listen(next(c for c in children.values() if c.connection is number), result) or failed
+        by_connection = {child.connection: child for child in children.values() if not child.silent}
+        for connection in multiprocessing.connection.wait(list(by_connection), timeout=0.5):
+            failed = _listen(by_connection[connection], result, settings.home) or failed
         if failed is not None:
             stop.set()
         if deadline is not None and time.monotonic() > deadline:
@@ -248,8 +250,8 @@ def _keep_working(
             if late or (drain_until is not None and time.monotonic() > drain_until):
                 child.process.kill()
             if not child.process.is_alive():
-                while child.connection.poll():
-                    failed = _listen(child, result) or failed
+                while not child.silent:  # its last words may still be in the pipe
+                    failed = _listen(child, result, settings.home) or failed
                 child.process.join()
                 child.connection.close()
                 del children[pid]
@@ -276,11 +278,12 @@ def worker_count(settings: Settings) -> int:
     return settings.compute.workers or max(1, len(os.sched_getaffinity(0)))
 
 
-def _listen(child: _Child, result: Night) -> str | None:
+def _listen(child: _Child, result: Night, home: Path) -> str | None:
     """Take one message of a worker; a string is why the night can't go on."""
     try:
         kind, what = child.connection.recv()
     except (EOFError, OSError):
+        child.silent = True
         return None
     child.heard = time.monotonic()
     pid = child.process.pid or 0
@@ -292,8 +295,15 @@ def _listen(child: _Child, result: Night) -> str | None:
     elif kind == "disk full":
         return f"no room left: {what}. Free some space and run the same command again; nothing is lost"
     elif kind == "broken":
-        return f"a worker can't go on: {what[0]}\n{what[1]}"
+        return f"a worker can't go on: {what[0]}; the traceback is in {_keep_traceback(home, what[1])}"
     return None
+
+
+def _keep_traceback(home: Path, text: str) -> Path:
+    path = home / "logs" / "traceback.txt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
 
 
 def _reclaim(settings: Settings, state: State, say: Callable[[str], None], now: float) -> None:
@@ -315,11 +325,12 @@ def _tidy(settings: Settings, state: State, say: Callable[[str], None], now: flo
     """Take back what a night that was cut off left behind."""
     _reclaim(settings, state, say, now)
     state.due(now)
-    if state.count(Status.RUNNING) == 0:  # with workers elsewhere, a partial file may be theirs
+    reader = Reader(settings.database)
+    if reader.summary(now)["queue"]["running"] == 0:  # with workers elsewhere, a partial file may be theirs
         checkpoints.sweep(worker.results_folder(settings))
         folder = settings.home / "candidates"
         folder.mkdir(parents=True, exist_ok=True)
-        for path in sweep_candidates(folder, set(Reader(settings.database).candidate_names())):
+        for path in sweep_candidates(folder, reader.candidate_names()):
             state.log("info", "swept", f"{path.name} belonged to no recorded candidate", now)
 
 

@@ -39,21 +39,17 @@ def hunt_once(
     paths = [Path(text).expanduser() for text in what]
     if all(path.is_file() for path in paths):
         folder = Path(os.path.commonpath([path.absolute().parent for path in paths]))
-        archive = FolderArchive(folder, settings.archive, settings.hunt.combine, None)
-        found = list(archive.targets_of([path.absolute() for path in paths]))
+        only = [path.absolute() for path in paths]
+        found = list(FolderArchive(folder, settings.archive, settings.hunt.combine, sectors=sectors, only=only).targets())
     else:
         missing = next((text for text, path in zip(what, paths, strict=True) if os.sep in text and not path.is_file()), None)
         if missing or len(what) > 1:
             raise WrongUsage(f"{missing or ' '.join(what)}: no such file, and one target at a time")
         wanted = what[0].upper().replace(" ", "").removeprefix("TIC")
         folder = Path(settings.archive.source).expanduser().absolute()
-        found = [item for item in open_archive(settings).targets() if wanted in (item.target.key, item.target.name.replace(" ", ""))]
+        found = [item for item in open_archive(settings, sectors).targets() if wanted in (item.target.key, item.target.name.replace(" ", ""))]
         if not found:
             raise WrongUsage(f"{what[0]} is not in {settings.archive.source}")
-    if sectors:
-        found = [item for item in found if set(sectors) & set(item.sectors)]
-        if not found:
-            raise WrongUsage(f"no sector {', '.join(map(str, sectors))} of {what[0]}")
     own = own.changed(archive=replace(settings.archive, source=str(folder)))
     night(own, lambda: found)
     reader = Reader(own.database)

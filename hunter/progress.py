@@ -38,7 +38,7 @@ class Progress:
             print(line, file=sys.stderr, flush=True)
 
     def show(self, night: Any, summary: dict[str, Any]) -> None:
-        counts = summary["status"]
+        counts = summary["counts"]
         waiting = counts.get("QUEUED", 0) + counts.get("RUNNING", 0)
         total = sum(counts.values())
         spent = time.monotonic() - self.began

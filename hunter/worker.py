@@ -20,6 +20,7 @@ from typing import Any
 from hunter import crashpoints
 from hunter.outcomes import DiskFull, disk_is_full
 from hunter.settings import Settings
+from state.reading import Reader
 from state.status import Status
 from state.store import Claim, State
 
@@ -131,10 +132,9 @@ def finish(state: State, ending: Any, now: float) -> bool:
             raise DiskFull(str(error)) from error
         raise
     crashpoints.at("finished")
-    if not done:
-        for pages in ending.staged:
-            pages.discard()
-    elif ending.outcome is Status.QUARANTINED:
+    for pages in ending.staged:
+        pages.discard()  # the undo note, once the record stands; everything, if the claim was lost
+    if done and ending.outcome is Status.QUARANTINED:
         state.log("error", "quarantined", f"{ending.claim.name}: {ending.because}", now, target_id=ending.claim.id)
     return done
 
@@ -158,7 +158,7 @@ def equip(settings: Settings, state: State, now: Callable[[], float]) -> tuple[A
         candidates=settings.home / "candidates",
         versions=versions(),
         now=now,
-        name_taken=state.name_taken,
+        name_taken=Reader(settings.database).name_taken,
         step=crashpoints.at,
     )
     return tools, "gpu" if backend == "jax" and gpu_present() else "cpu"
@@ -183,21 +183,26 @@ def choose_model(settings: Settings) -> Any:
     from functools import cache
 
     from hunter.chain import Model
-    from models.registry import registry
+    from models.registry import ModelRefused, Registry, verify_folder
 
-    if settings.score.checkpoint == "none":
+    named = settings.score.checkpoint
+    if named == "none":
         return None
-    shelf = registry(settings.home / "models")
-    folder = Path(settings.score.checkpoint).expanduser() if settings.score.checkpoint else shelf.current()
+    try:
+        folder = Path(named).expanduser() if named else Registry(settings.home / "models").current()
+        sha256 = verify_folder(folder) if folder is not None else ""
+    except ModelRefused:
+        if named:
+            raise  # asked for by name: say at once that it can't be had
+        return None  # signals wait; `hunter doctor` and `hunter models list` say why
     if folder is None:
         return None
-    sha256 = shelf.sha256(folder)
 
     @cache
     def load() -> Any:
         from models.scorer import Scorer
 
-        return Scorer.load(folder, prior=settings.score.prior or None)
+        return Scorer.load(folder)
 
     return Model(sha256, load)
 

@@ -1,14 +1,15 @@
 """Where light curves come from: one file, one source."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hunter.archives.base import Archive
+    from hunter.archives.folder import FolderArchive
     from hunter.settings import Settings
 
 
-def open_archive(settings: "Settings") -> "Archive":
+def open_archive(settings: "Settings", sectors: Collection[int] = ()) -> "FolderArchive":
     """The archive that ``[archive] source`` names.
 
     Raises
@@ -22,4 +23,5 @@ def open_archive(settings: "Settings") -> "Archive":
     if not settings.archive.source:
         raise SettingsError("no archive: give --archive DIR, or set [archive] source in hunter.toml")
     folder = Path(settings.archive.source).expanduser()
-    return FolderArchive(folder, settings.archive, settings.hunt.combine, settings.home / "cache" / "index.jsonl")
+    index = settings.home / "cache" / "index.jsonl"
+    return FolderArchive(folder, settings.archive, settings.hunt.combine, index, sectors=sectors)

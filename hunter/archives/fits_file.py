@@ -35,10 +35,12 @@ class Header:
 
     def __init__(self, raw: bytes) -> None:
         content = raw.decode("ascii")
-        self._cards: dict[str, str] = {}
-        for start in range(0, len(content), 80):
-            if content[start + 8 : start + 10] == "= ":
-                self._cards.setdefault(content[start : start + 8].rstrip(), content[start + 10 : start + 80])
+        # backwards, so that of repeated cards the first stays
+        self._cards = {
+            content[at : at + 8].rstrip(): content[at + 10 : at + 80]
+            for at in range(len(content) - 80, -1, -80)
+            if content[at + 8 : at + 10] == "= "
+        }
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._cards)
@@ -70,6 +72,7 @@ class Unit:
     start: int
     data: int  # where the data begin
     end: int  # behind the padding
+    columns: tuple[str, ...] = ()  # of a table, their names as written, in order
 
     @property
     def name(self) -> str:
@@ -85,19 +88,20 @@ class Unit:
     def is_table(self) -> bool:
         return self.header.get("XTENSION") == "BINTABLE"
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Column names as written, in order."""
-        count = self.header.get("TFIELDS") if self.is_table else 0
-        names = (self.header.get(f"TTYPE{i}") for i in range(1, min(_whole(count), 999) + 1))
-        return tuple(name.strip() if isinstance(name, str) else "" for name in names)
-
     def card(self, key: str) -> object:
         return self.header.get(key)
 
 
 def _whole(found: object) -> int:
     return found if isinstance(found, int) and not isinstance(found, bool) and found >= 0 else 0
+
+
+def _columns(header: Header) -> tuple[str, ...]:
+    """Column names of a binary table."""
+    if header.get("XTENSION") != "BINTABLE":
+        return ()
+    names = (header.get(f"TTYPE{i}") for i in range(1, min(_whole(header.get("TFIELDS")), 999) + 1))
+    return tuple(name.strip() if isinstance(name, str) else "" for name in names)
 
 
 def _size(header: Header, title: str) -> int:
@@ -177,7 +181,7 @@ def walk(stream: BinaryIO, units: int = MAX_UNITS) -> tuple[Unit, ...]:
         title = f"the unit at byte {position}" if found else "PRIMARY"
         size = _size(header, title)
         end = data + -(-size // BLOCK) * BLOCK
-        found.append(Unit(header, position, data, end))
+        found.append(Unit(header, position, data, end, _columns(header)))
         position = end
     return tuple(found)
 

@@ -5,6 +5,7 @@ Files that claim to be data and are not become targets of kind FILE, so that the
 pictures lying beside the data are left aside and counted.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -111,7 +112,8 @@ class FolderArchive:
                 )  # fmt: skip
                 found.setdefault(key, []).append(entry)
         if not found and self.sectors:
-            raise ArchiveEmpty(f"{self.asked} holds no light curve of sector {', '.join(map(str, sorted(self.sectors)))}")
+            asked = ", ".join(map(str, sorted(self.sectors)))
+            raise ArchiveEmpty(f"{self.asked} holds no light curve of sector {asked}")
         if not found:
             raise ArchiveEmpty(self._nothing())
         for (kind, name), files in sorted(found.items()):
@@ -284,7 +286,8 @@ class FolderArchive:
             raise ArchiveEmpty(f"{self.asked} cannot be read: {error.strerror}; check its permissions") from error
         known = self._remembered()
         entries = []
-        for path, facts in _tree(self.folder):
+        asked = map(_status, sorted(self._root / name for name in self.only)) if self.only else _tree(self.folder)
+        for path, facts in asked:
             relative = os.path.relpath(path, self._root)
             if isinstance(facts, str):
                 entries.append(_beside(path, relative, facts))
@@ -296,7 +299,7 @@ class FolderArchive:
                 entries.append(_look(path, relative, facts))
         # what could not be looked at may be readable the next time: it is not remembered
         lasting = {entry.path: entry for entry in entries if entry.mtime_ns}
-        if self.index is not None and lasting != known:
+        if self.index is not None and lasting != known and not self.only:
             self._remember(self.index, list(lasting.values()))
         return entries
 
@@ -332,7 +335,8 @@ class FolderArchive:
             os.replace(partial, index)
         except OSError as error:
             log.warning("%s could not be written, so that every start reads all headers: %s", index, error)
-            partial.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # the folder may be what is missing
+                partial.unlink()
 
 
 def _reasons(refused: Sequence[tuple[str, str]]) -> str:
@@ -370,19 +374,23 @@ def _tree(folder: Path) -> Iterator[tuple[Path, os.stat_result | str]]:
             if name.startswith("."):
                 yield path, "hidden"
                 continue
-            try:
-                facts = path.stat()
-            except OSError as error:
-                reason = formats.unreadable(error, path)
-                yield path, str(reason)
-                continue
-            if stat.S_ISDIR(facts.st_mode):
+            _, status = _status(path)
+            if not isinstance(status, str) and stat.S_ISDIR(status.st_mode):
                 folders.append(path)
-            elif stat.S_ISREG(facts.st_mode):
-                yield path, facts
             else:
-                yield path, "a pipe or a device, not a plain file"
+                yield path, status
         waiting += reversed(folders)
+
+
+def _status(path: Path) -> tuple[Path, os.stat_result | str]:
+    """A path with its status, or with why it is neither a plain file nor a folder."""
+    try:
+        facts = path.stat()
+    except OSError as error:
+        return path, str(formats.unreadable(error, path))
+    if stat.S_ISDIR(facts.st_mode) or stat.S_ISREG(facts.st_mode):
+        return path, facts
+    return path, "it is a pipe or a device, not a plain file"
 
 
 def _claims_data(path: Path) -> bool:

@@ -3,13 +3,14 @@
 import math
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 
 from pipeline.types import Star
 
 LARGEST_NUMBER = 10**11 - 1  # TICs reach 11 digits (10001177219)
 KIND_OF_MISSION = {"TESS": "TIC", "Kepler": "KIC", "K2": "EPIC"}
 UNKNOWN_STAR = Star()
+STAR_FIELDS = tuple(field.name for field in fields(Star))
 PART_LETTER = {"TESS": "s", "Kepler": "q", "K2": "c"}  # sector, quarter, campaign
 
 
@@ -45,7 +46,8 @@ class Identity:
         return self.key
 
     def to_json(self) -> dict[str, object]:
-        return asdict(self)
+        record = {field.name: getattr(self, field.name) for field in fields(self)}
+        return record | {"star": {name: getattr(self.star, name) for name in STAR_FIELDS}}
 
     @classmethod
     def from_json(cls, record: dict) -> "Identity":
@@ -133,5 +135,5 @@ def star_of(card: Card) -> Star:
 
 def merge(first: Star, second: Star) -> Star:
     """``first``, with what it does not know taken from ``second``."""
-    known = {name: value for name, value in asdict(first).items() if value is not None}
-    return Star(**{**asdict(second), **known})
+    pairs = ((getattr(first, name), getattr(second, name)) for name in STAR_FIELDS)
+    return Star(*(other if own is None else own for own, other in pairs))

@@ -56,21 +56,22 @@ def retry(
     """Put targets back in the queue: those named, or the quarantined, deferred and held ones."""
     from hunter.settings import load
     from state.reading import Reader
+    from state.status import Status
     from state.store import State
 
     if not target and not error_class and not everything:
         raise WrongUsage("name a target, or give --class or --all")
     settings = load(home, light=True)
-    reader = Reader(settings.database)
-    names = []
-    for text in target or []:
-        found = reader.find(text)
-        if not found:
-            raise WrongUsage(f"{text} is not in this hunt: `hunter status` shows what is")
-        names += [(row["kind"], row["key"]) for row in found]
+    with Reader(settings.database) as reader:
+        found = {text: [row["name"] for row in reader.find(text)] for text in target or []}
+    unknown = [text for text, rows in found.items() if not rows]
+    if unknown:
+        raise WrongUsage(f"{', '.join(unknown)}: not in this hunt; `hunter status` shows what is")
+    names = [name for rows in found.values() for name in rows]
+    outcomes = () if names else (Status.QUARANTINED, Status.DEFERRED, Status.HELD)
     state = State.open(settings.database, synchronous=settings.state.synchronous)
     try:
-        again = state.requeue(names=names or None, error_class=error_class, because=because, now=time.time(), unresolved=not names)
+        again = state.requeue(because, time.time(), outcomes=outcomes, error_class=error_class, names=names)
     finally:
         state.close()
     if json:

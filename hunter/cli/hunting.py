@@ -72,19 +72,15 @@ def run(
         ),
     )
     wanted = _tic_list(tic_list) if tic_list else None
-    source = open_archive(settings)
+    source = open_archive(settings, sector or ())
 
     def found() -> list[Any]:
         say(f"looking through {settings.archive.source}")
-        listed = [
-            item
-            for item in source.targets()
-            if (wanted is None or item.target.key.split()[0] in wanted) and (not sector or set(sector) & set(item.sectors))
-        ]
-        for line in source.notices():
-            say(line)
+        listed = [item for item in source.targets() if wanted is None or item.target.key.split()[0] in wanted]
+        if source.ignored:
+            say(source.ignored_line())
         if not listed:
-            raise WrongUsage("no target is left: see --sector and --tic-list")
+            raise WrongUsage(f"--tic-list {tic_list}: none of its targets is in {settings.archive.source}")
         say(f"{len(listed)} targets")
         return listed[:limit] if limit else listed
 
@@ -101,12 +97,12 @@ def run(
 
     summary = Reader(settings.database).summary(time.time())
     if json:
-        give({"hunted": result.hunted, "outcomes": result.outcomes, "status": summary["status"], "seconds": result.seconds})
+        give({"hunted": result.hunted, "outcomes": result.outcomes, "status": summary["counts"], "seconds": result.seconds})
     else:
         _report(settings, result, summary)
-    if result.stopped_by is not None and summary["status"].get("QUEUED", 0):
+    if result.stopped_by is not None and summary["counts"].get("QUEUED", 0):
         sys.exit(128 + result.stopped_by)
-    if any(summary["status"].get(str(outcome), 0) for outcome in UNRESOLVED):
+    if any(summary["counts"].get(str(outcome), 0) for outcome in UNRESOLVED):
         sys.exit(3)
 
 
@@ -167,7 +163,7 @@ def _dry_run(settings: Any, listed: list[Any], json: bool) -> None:
     if Path(settings.database).exists():
         done = list(Reader(settings.database).timings())
         if done:
-            seconds = sum(sum(row["ms"].values()) for row in done) / 1000 / len(done)
+            seconds = sum(sum(row["milliseconds"].values()) for row in done) / 1000 / len(done)
     hours = None if seconds is None else seconds * len(listed) / worker_count(settings) / 3600
     gigabytes = files * 0.75e-3  # phase results of a two-minute light curve
     if json:
@@ -181,16 +177,16 @@ def _report(settings: Any, result: Any, summary: dict[str, Any]) -> None:
     out = console()
     rate = result.hunted / result.seconds * 3600 if result.seconds else 0
     out.print(f"{result.hunted} targets hunted in {result.seconds:.0f} s ({rate:,.0f} stars/hour)")
-    for outcome, count in sorted(summary["status"].items()):
+    for outcome, count in sorted(summary["counts"].items()):
         if count:
             out.print(f"  {outcome:<12} {count}")
     if result.deaths:
         out.print(f"  {result.deaths} workers died; their targets were taken up again")
     out.print(f"candidates: {settings.home / 'candidates' / 'index.html'}")
     home = settings.file.parent if settings.file else settings.home
-    if summary["status"].get("CANDIDATE"):
+    if summary["counts"].get("CANDIDATE"):
         out.print(f"next: hunter candidates --home {home}")
-    if summary["status"].get("QUARANTINED") or summary["status"].get("DEFERRED"):
+    if summary["counts"].get("QUARANTINED") or summary["counts"].get("DEFERRED"):
         out.print(f"next: hunter status --home {home}, then hunter retry --home {home}")
 
 

@@ -54,19 +54,17 @@ def status(
 @examples("hunter candidates", "hunter candidates --min-probability 0.95 --sort snr", "hunter candidates --json")
 def candidates(
     home: Home = None,
-    sort: Annotated[str, typer.Option(help="probability, snr, period or published.")] = "probability",
+    sort: Annotated[str, typer.Option(help="probability, snr, sde, period, depth, name or published.")] = "probability",
     limit: Annotated[int | None, typer.Option(min=1, help="Show at most this many.")] = None,
     min_probability: Annotated[float | None, typer.Option(help="Only from this probability on.")] = None,
     min_snr: Annotated[float | None, typer.Option(help="Only from this S/N on.")] = None,
-    decision: Annotated[str | None, typer.Option(help="Only those reviewed so; 'none' for those not yet reviewed.")] = None,
+    decision: Annotated[str | None, typer.Option(help="Only those reviewed so; unreviewed for the others.")] = None,
     json: AsJson = False,
 ) -> None:
     """List the candidates, best first."""
     from hunter.screen import candidate_table
 
     settings, reader = _reader(home)
-    if sort not in ("probability", "snr", "period", "published"):
-        raise WrongUsage(f"--sort {sort}: must be probability, snr, period or published")
     rows = reader.candidates(
         sort=sort, limit=limit, min_probability=min_probability, min_snr=min_snr, decision=decision
     )
@@ -115,7 +113,7 @@ def review(
     from candidates.review import InvalidDecision, parse_decision
 
     settings, reader = _reader(home)
-    row = next((row for row in reader.candidates(limit=None) if row["name"] == candidate), None)
+    row = next((row for row in reader.candidates() if row["name"] == candidate), None)
     if row is None:
         raise WrongUsage(f"{candidate} is no candidate of this hunt: `hunter candidates` lists them")
     if decision is not None:
@@ -138,7 +136,11 @@ def review(
         from hunter.pages import rewrite_index
 
         rewrite_index(settings, time.time())
-    decisions = reader.reviews(candidate)
+    decisions = [
+        other
+        for other in reader.reviews()
+        if (other["target_id"], other["ephemeris_key"]) == (row["target_id"], row["ephemeris_key"])
+    ]
     if json:
         give(decisions)
         return
@@ -153,7 +155,7 @@ def verify(home: Home = None, json: AsJson = False) -> None:
     from hunter.pages import verify_files
 
     settings, reader = _reader(home)
-    problems, checked = verify_files(settings.home / "candidates", reader.candidates(limit=None))
+    problems, checked = verify_files(settings.home / "candidates", reader.candidates())
     if json:
         give({"checked": checked, "problems": problems})
     else:
@@ -192,7 +194,8 @@ def export_timings(home: Home = None, out: Out = None) -> None:
     from candidates.exports import timings
 
     settings, reader = _reader(home)
-    _write(settings, timings(reader.timings()), "hunter_timings.csv", out)
+    rows = ({**row, "ms": row["milliseconds"]} for row in reader.timings())
+    _write(settings, timings(rows), "hunter_timings.csv", out)
 
 
 @export.command("table")
@@ -201,8 +204,10 @@ def export_table(home: Home = None, out: Out = None, json: AsJson = False) -> No
     """Write candidates.csv (or .json): one line a candidate with its ephemeris, score and review."""
     from candidates.exports import table, table_json
 
-    settings, reader = _reader(home)
-    rows = reader.candidates(limit=None)
+    from hunter.pages import candidate_rows
+
+    settings, _ = _reader(home)
+    rows = candidate_rows(settings)
     if json:
         _write(settings, [table_json(rows)], "candidates.json", out)
     else:

@@ -1,0 +1,135 @@
+"""Commands around the models: train, evaluate, models."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hunter.cli.common import AsJson, Home, console, examples, give, say
+
+models = typer.Typer(name="models", help="List, promote and roll back the models that score.", no_args_is_help=True)
+
+
+def _registry(home: str | None) -> Any:
+    from hunter.settings import load
+    from models.registry import Registry
+
+    return Registry(load(home, light=True).home / "models")
+
+
+@examples("hunter train --data ../shared/data/labelled_views", "hunter train --data views/ --epochs 6 --members 2")
+def train(
+    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Folder of the labelled views (npz files).")],
+    home: Home = None,
+    recipe: Annotated[str, typer.Option(help="Named recipe: shipped rebuilds the shipped model.")] = "shipped",
+    seed: Annotated[int, typer.Option(help="Same seed, data and machine: same model.")] = 0,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data; the recipe's otherwise.")] = None,
+    members: Annotated[int | None, typer.Option(min=1, help="Networks in the ensemble; the recipe's otherwise.")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads to train with.")] = 1,
+    promote: Annotated[bool, typer.Option("--promote", help="Let the new model serve at once.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Train a model on labelled views and register it in the hunt; a killed training goes on where it was."""
+    from models.registry import Registry, read_json
+    from models.train import train as train_model
+
+    registry = _registry(home)
+    folder = train_model(
+        data, registry.root, recipe=recipe, seed=seed, epochs=epochs, members=members, threads=threads, progress=say
+    )
+    if promote:
+        Registry(registry.root).promote(folder.name)
+    if json:
+        give({"name": folder.name, "folder": str(folder), "metrics": read_json(folder, "metrics.json")})
+    else:
+        print(folder)
+        say(f"next: hunter models show {folder.name}" + ("" if promote else f", then hunter models promote {folder.name}"))
+
+
+@examples("hunter evaluate --views ../shared/data/labelled_views/astronet_triage_views.npz --json")
+def evaluate(
+    views: Annotated[Path, typer.Option("--views", metavar="FILE", help="Labelled views, laid out as the public sets.")],
+    home: Home = None,
+    model: Annotated[str | None, typer.Option(help="Name of the model; the serving one otherwise.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Judge a model on labelled views, with bootstrap intervals; its own training stars are said to be among them."""
+    from models.evaluate import evaluate as judge
+    from models.registry import ModelRefused
+    from models.scorer import Scorer
+
+    registry = _registry(home)
+    folder = registry.folder(model) if model else registry.current()
+    if folder is None:
+        raise ModelRefused("no model serves: `hunter train` makes one")
+    found = judge(Scorer.load(folder), views)
+    if json:
+        give(found)
+        return
+    out = console()
+    out.print(f"{folder.name} on {views.name}", markup=False)
+    _print_tree(found, out)
+
+
+def _print_tree(found: Any, out: Any, indent: str = "  ") -> None:
+    for name, value in found.items():
+        if isinstance(value, dict) and not {"value", "low", "high"} <= set(value):
+            out.print(f"{indent}{name}", markup=False)
+            _print_tree(value, out, indent + "  ")
+        elif isinstance(value, dict):
+            shown = "–" if value["value"] is None else f"{value['value']:.4f}  [{value['low']:.4f}, {value['high']:.4f}]"
+            out.print(f"{indent}{name:<28}{shown}", markup=False)
+        else:
+            out.print(f"{indent}{name:<28}{value}", markup=False)
+
+
+@models.command("list")
+@examples("hunter models list")
+def list_models(home: Home = None, json: AsJson = False) -> None:
+    """List the models of this hunt and the shipped ones; a damaged one says why it is refused."""
+    entries = _registry(home).list()
+    if json:
+        give([{"name": e.name, "serving": e.current, "shipped": e.shipped, "problem": e.problem} for e in entries])
+        return
+    if not entries:
+        print("no model: `hunter train` makes one")
+    for entry in entries:
+        place = "shipped" if entry.shipped else "this hunt"
+        print(f"{'*' if entry.current else ' '} {entry.name:<32} {place:<10} {entry.problem or ''}")
+
+
+@models.command("show")
+@examples("hunter models show shipped")
+def show_model(name: Annotated[str, typer.Argument(help="As `hunter models list` names it.")], home: Home = None) -> None:
+    """Print the card of a model: data, licences, metrics, limits."""
+    give(_registry(home).show(name).card)
+
+
+@models.command("promote")
+@examples("hunter models promote resnet1d-20261121")
+def promote_model(name: Annotated[str, typer.Argument(help="As `hunter models list` names it.")], home: Home = None) -> None:
+    """Let a model serve; what another model scored is scored anew in the next night."""
+    print(_registry(home).promote(name))
+
+
+@models.command("rollback")
+@examples("hunter models rollback")
+def rollback_model(home: Home = None) -> None:
+    """Let the model before serve again."""
+    folder = _registry(home).rollback()
+    print(folder if folder else "no model serves now")
+
+
+@models.command("verify")
+@examples("hunter models verify")
+def verify_models(home: Home = None, json: AsJson = False) -> None:
+    """Hash every file of every model again; exit 1 if one is damaged."""
+    found = _registry(home).verify()
+    if json:
+        give(found)
+    else:
+        for name, problem in found.items():
+            print(f"{name}: {problem or 'whole'}")
+    if any(found.values()):
+        sys.exit(1)
