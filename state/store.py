@@ -14,11 +14,14 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from sqlalchemy import (
+    Boolean,
     ColumnElement,
     Connection,
+    Double,
     Engine,
     Select,
     Table,
+    Text,
     and_,
     bindparam,
     case,
@@ -56,7 +59,6 @@ _Item = TypeVar("_Item")
 BATCH = 2000  # rows in one transaction of the long operations, so that nobody waits long for the write lock
 PACE_SECONDS = 2 * 86_400  # how far back the pace is kept
 
-_CLAIMED = ("id", "kind", "key", "token", "attempts", "phase", "inputs", "suspect", "deferrals", "sector")
 _OFFERED = ("priority", "sector", "inputs", "sources", "star", "changed_at")
 _QUEUED_AGAIN: dict[str, Any] = {
     "status": Status.QUEUED,
@@ -68,6 +70,111 @@ _QUEUED_AGAIN: dict[str, Any] = {
     "attempts": 0,
     "suspect": False,
 }
+
+
+_CLAIMED = ("id", "kind", "key", "token", "attempts", "phase", "inputs", "suspect", "deferrals", "sector")
+_RUN = tuple(field.name for field in fields(PhaseRun))
+
+
+# ------------------------------------------------------------------------------ statements that are built only once
+
+
+def _take(alias: str, which: str) -> Any:
+    """Make the claim: the ids from the front of the index ``targets_<alias>``, and the update of their rows."""
+    waiting = targets.alias(alias)
+    picked = (
+        select(waiting.c.id)
+        .where(text(f"{alias}.status = 'QUEUED'"), text(which))  # word for word the condition of the index
+        .order_by(waiting.c.priority.desc(), waiting.c.id)
+        .limit(bindparam("most"))
+        .with_for_update(skip_locked=True)
+        .cte("picked")
+    )
+    return (
+        update(targets)
+        .where(targets.c.id.in_(select(picked.c.id)))
+        .values(
+            status=Status.RUNNING,
+            owner=bindparam("worker"),
+            claimed_at=bindparam("now"),
+            changed_at=bindparam("now"),
+            token=targets.c.token + 1,
+            attempts=targets.c.attempts + 1,
+        )
+        .returning(*(targets.c[name] for name in _CLAIMED), targets.c.sources, targets.c.star, targets.c.priority)
+    )
+
+
+_TAKE = _take("queue", "NOT queue.suspect")
+_TAKE_SUSPECT = _take("suspects", "suspects.suspect")
+
+_PROGRESS = (
+    update(targets)
+    .where(targets.c.id.in_(bindparam("ids", expanding=True)))
+    .values(phase=bindparam("phase"), attempts=0, deferrals=0, suspect=False, changed_at=bindparam("now"))
+)
+
+
+def _kept(column: str, value: str) -> ColumnElement[Any]:
+    """What was measured: as it is handed in if the hunt found an answer, else only if there is anything new."""
+    new = bindparam(value, type_=targets.c[column].type)
+    return case((bindparam("found", type_=Boolean()), new), else_=func.coalesce(new, targets.c[column]))
+
+
+_END = (
+    update(targets)
+    .where(
+        targets.c.id == bindparam("target"),
+        targets.c.token == bindparam("fence"),
+        targets.c.status == Status.RUNNING,
+    )
+    .values(
+        status=bindparam("outcome"),
+        owner=None,
+        claimed_at=None,
+        changed_at=bindparam("now"),
+        attempts=0,
+        suspect=False,
+        deferrals=bindparam("more_deferrals") * (targets.c.deferrals + 1),
+        next_at=bindparam("wakes_at"),
+        error_class=bindparam("failure"),
+        error=bindparam("words"),
+        model=_kept("model", "model_sha"),
+        best_period=_kept("best_period", "period"),
+        best_snr=_kept("best_snr", "snr"),
+    )
+)
+
+
+def _history(came_from: ColumnElement[Any]) -> Any:
+    said = [
+        bindparam("there", type_=Text()),
+        bindparam("because", type_=Text()),
+        bindparam("now", type_=Double()),
+    ]
+    rows = select(targets.c.id, came_from, *said, targets.c.token)
+    rows = rows.where(targets.c.id.in_(bindparam("ids", expanding=True))).order_by(targets.c.id)
+    return insert(moves).from_select(["target_id", "came_from", "went_to", "because", "at", "token"], rows)
+
+
+_FROM_HERE = _history(targets.c.status)
+_FROM_THERE = _history(bindparam("came_from", type_=Text()))
+
+
+def _remember(
+    connection: Connection,
+    ids: Sequence[int],
+    there: Status,
+    because: str,
+    now: float,
+    came_from: Status | None = None,
+) -> None:
+    """Write the history of a move: before it is made, or afterwards with ``came_from``."""
+    said = {"ids": ids, "there": there, "because": _printable(because), "now": now}
+    if came_from is None:
+        connection.execute(_FROM_HERE, said)
+    else:
+        connection.execute(_FROM_THERE, said | {"came_from": came_from})
 
 
 def nothing(step: str) -> None:
@@ -140,7 +247,7 @@ class State:
             added = self._add(connection, fresh)
             total["added"] += added
             total["unchanged"] += len(fresh) - added
-        again, refreshed, history = [], [], []
+        again, refreshed = [], []
         for name, row in known.items():
             target = wanted[name]
             if row.inputs == target.inputs:
@@ -152,14 +259,13 @@ class State:
             else:
                 check_move(Status(row.status), Status.QUEUED)
                 again.append(_offered_values(target, now) | {"this": row.id})
-                history.append(_move_values(row.id, row.status, Status.QUEUED, _OTHER_INPUTS, now, row.token))
         columns: dict[str, Any] = {name: bindparam(name) for name in _OFFERED}
         here = targets.c.id == bindparam("this")
         if refreshed:
             connection.execute(update(targets).where(here).values(columns), refreshed)
         if again:
+            _remember(connection, [row["this"] for row in again], Status.QUEUED, "its files or settings changed", now)
             connection.execute(update(targets).where(here).values(columns | _QUEUED_AGAIN | {"deferrals": 0}), again)
-            connection.execute(insert(moves), history)
         total["refreshed"] += len(refreshed)
         total["requeued"] += len(again)
 
@@ -188,51 +294,22 @@ class State:
 
         The attempt is counted here, so that a target that kills its worker counts too.
         """
+        who = {"worker": worker, "now": now}
         with self._write("claim") as connection:
-            rows = self._take(connection, "suspects.suspect", "suspects", worker, 1, now)
+            rows = connection.execute(_TAKE_SUSPECT, who | {"most": 1}).all()
             if not rows:
-                rows = self._take(connection, "NOT queue.suspect", "queue", worker, limit, now)
+                rows = connection.execute(_TAKE, who | {"most": limit}).all()
             if rows:
-                because = f"claimed by {worker}"
-                connection.execute(
-                    insert(moves),
-                    [_move_values(row.id, Status.QUEUED, Status.RUNNING, because, now, row.token) for row in rows],
-                )
+                ids = [row.id for row in rows]
+                _remember(connection, ids, Status.RUNNING, f"claimed by {worker}", now, came_from=Status.QUEUED)
         return [
             Claim(
-                **{name: getattr(row, name) for name in _CLAIMED},
+                **dict(zip(_CLAIMED, row, strict=False)),
                 sources=tuple(json.loads(row.sources)),
                 star=json.loads(row.star),
             )
             for row in sorted(rows, key=lambda row: (-row.priority, row.id))
         ]
-
-    def _take(
-        self, connection: Connection, which: str, alias: str, worker: str, limit: int, now: float
-    ) -> Sequence[Any]:
-        waiting = targets.alias(alias)
-        picked = (
-            select(waiting.c.id)
-            .where(text(f"{alias}.status = 'QUEUED'"), text(which))  # word for word the condition of the index
-            .order_by(waiting.c.priority.desc(), waiting.c.id)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-            .cte("picked")
-        )
-        statement = (
-            update(targets)
-            .where(targets.c.id.in_(select(picked.c.id)))
-            .values(
-                status=Status.RUNNING,
-                owner=worker,
-                claimed_at=now,
-                changed_at=now,
-                token=targets.c.token + 1,
-                attempts=targets.c.attempts + 1,
-            )
-            .returning(*(targets.c[name] for name in _CLAIMED), targets.c.sources, targets.c.star, targets.c.priority)
-        )
-        return connection.execute(statement).all()
 
     def release(self, claims: Iterable[Claim], now: float, because: str = "given back unfinished") -> int:
         """Give claims back without burning their attempt; returns how many were still held."""
@@ -240,9 +317,10 @@ class State:
             held = self._held(connection, {claim.id: claim.token for claim in claims})
             self._step("release.fenced")
             if held:
+                _remember(connection, list(held), Status.QUEUED, because, now)
                 connection.execute(
                     update(targets)
-                    .where(targets.c.id.in_(held))
+                    .where(targets.c.id.in_(list(held)))
                     .values(
                         status=Status.QUEUED,
                         owner=None,
@@ -250,13 +328,6 @@ class State:
                         changed_at=now,
                         attempts=case((targets.c.attempts > 0, targets.c.attempts - 1), else_=0),
                     )
-                )
-                connection.execute(
-                    insert(moves),
-                    [
-                        _move_values(target, Status.RUNNING, Status.QUEUED, because, now, token)
-                        for target, token in held.items()
-                    ],
                 )
         return len(held)
 
@@ -292,15 +363,17 @@ class State:
         with self._write("record") as connection:
             held = self._held(connection, tokens)
             self._step("record.fenced")
-            rows = {(run.target_id, run.phase, run.item): asdict(run) for run in runs if run.target_id in held}
-            last = {run.target_id: run.phase for run in runs if run.target_id in held}
-            if last:
-                connection.execute(
-                    update(targets)
-                    .where(targets.c.id == bindparam("this"))
-                    .values(phase=bindparam("last"), attempts=0, deferrals=0, suspect=False, changed_at=now),
-                    [{"this": target, "last": phase} for target, phase in last.items()],
-                )
+            rows = {
+                (run.target_id, run.phase, run.item): {name: getattr(run, name) for name in _RUN}
+                for run in runs
+                if run.target_id in held
+            }
+            last: dict[str, list[int]] = {}
+            for target, phase in {run.target_id: run.phase for run in runs if run.target_id in held}.items():
+                last.setdefault(phase, []).append(target)
+            for phase, some in last.items():
+                connection.execute(_PROGRESS, {"phase": phase, "now": now, "ids": some})
+            if rows:
                 connection.execute(self._upsert(phase_runs, ("target_id", "phase", "item")), list(rows.values()))
         return set(tokens) - held.keys()
 
@@ -347,32 +420,30 @@ class State:
         if outcome is Status.QUEUED:
             raise IllegalMove("finish() ends a claim; to give it back there is release()")
         with self._write("finish") as connection:
-            values: dict[str, Any] = {
-                "status": outcome,
-                "owner": None,
-                "claimed_at": None,
-                "changed_at": now,
-                "attempts": 0,
-                "suspect": False,
-                "deferrals": targets.c.deferrals + 1 if outcome is Status.DEFERRED else 0,
-                "next_at": (now if next_at is None else next_at) if outcome is Status.DEFERRED else None,
-                "error_class": error_class,
-                "error": _printable(error),
-            }
-            measured = {"model": model, "best_period": best_period, "best_snr": best_snr}
             found = outcome in ANSWERED or outcome is Status.HELD
-            values |= {name: value for name, value in measured.items() if found or value is not None}
-            fence = and_(targets.c.id == claim.id, targets.c.token == claim.token, targets.c.status == Status.RUNNING)
-            if connection.execute(update(targets).where(fence).values(values)).rowcount == 0:
+            deferred = outcome is Status.DEFERRED
+            ended = {
+                "target": claim.id,
+                "fence": claim.token,
+                "outcome": outcome,
+                "now": now,
+                "more_deferrals": int(deferred),
+                "wakes_at": (now if next_at is None else next_at) if deferred else None,
+                "failure": error_class,
+                "words": _printable(error),
+                "found": found,
+                "model_sha": model,
+                "period": best_period,
+                "snr": best_snr,
+            }
+            if connection.execute(_END, ended).rowcount == 0:
                 return False
             self._step("finish.fenced")
             if found or signals:
                 self._replace_signals(connection, claim.id, signals)
             if outcome in ANSWERED or candidates:
                 self._replace_candidates(connection, claim, candidates, outcome in ANSWERED, now)
-            connection.execute(
-                insert(moves), _move_values(claim.id, Status.RUNNING, outcome, because, now, claim.token)
-            )
+            _remember(connection, [claim.id], outcome, because, now, came_from=Status.RUNNING)
             if install is not None:
                 self._step("finish.before-install")
                 install()
@@ -421,17 +492,14 @@ class State:
             values["token"] = targets.c.token + 1
         with self._write("move") as connection:
             moved = connection.execute(
-                update(targets)
-                .where(name, targets.c.status == here)
-                .values(values)
-                .returning(targets.c.id, targets.c.token)
+                update(targets).where(name, targets.c.status == here).values(values).returning(targets.c.id)
             ).first()
             if moved is None:
                 now_at = connection.execute(select(targets.c.status).where(name)).scalar()
                 if now_at is None:
                     raise UnknownName(f"{kind} {key} is not in this hunt")
                 raise LostRace(f"{kind} {key} is {now_at}, no longer {here}, so it cannot become {there}")
-            connection.execute(insert(moves), _move_values(moved.id, here, there, because, now, moved.token))
+            _remember(connection, [moved.id], there, because, now, came_from=here)
 
     def requeue(
         self,
@@ -492,27 +560,18 @@ class State:
 
     def _requeue(self, condition: ColumnElement[bool], because: str, now: float, keep_deferrals: bool = False) -> int:
         """Queue again all that meet the condition; what is moved no longer meets it, so this ends."""
-        query = (
-            select(targets.c.id, targets.c.status, targets.c.token)
-            .where(condition)
-            .order_by(targets.c.id)
-            .limit(BATCH)
-            .with_for_update()
-        )
+        query = select(targets.c.id).where(condition).order_by(targets.c.id).limit(BATCH).with_for_update()
         values = _QUEUED_AGAIN | {"changed_at": now} | ({} if keep_deferrals else {"deferrals": 0})
         total = 0
         while True:
             if not self._any(condition):
                 return total  # nobody waits for a write lock that is not needed
             with self._write("requeue") as connection:
-                rows = connection.execute(query).all()
-                if rows:
-                    connection.execute(update(targets).where(targets.c.id.in_([row.id for row in rows])).values(values))
-                    connection.execute(
-                        insert(moves),
-                        [_move_values(row.id, row.status, Status.QUEUED, because, now, row.token) for row in rows],
-                    )
-            total += len(rows)
+                ids = list(connection.execute(query).scalars())
+                if ids:
+                    _remember(connection, ids, Status.QUEUED, because, now)
+                    connection.execute(update(targets).where(targets.c.id.in_(ids)).values(values))
+            total += len(ids)
 
     def _any(self, condition: ColumnElement[bool]) -> bool:
         with self._read() as connection:
@@ -587,7 +646,7 @@ class State:
         self, connection: Connection, owner: str | None, reason: str, now: float, max_deaths: int
     ) -> list[tuple[str, str]]:
         query = (
-            select(targets.c.id, targets.c.kind, targets.c.key, targets.c.attempts, targets.c.phase, targets.c.token)
+            select(targets.c.id, targets.c.kind, targets.c.key, targets.c.attempts, targets.c.phase)
             .where(_running(), targets.c.owner == owner if owner is not None else targets.c.owner.is_(None))
             .order_by(targets.c.id)
             .with_for_update(skip_locked=True)  # locked by a finish that is under way: not lost after all
@@ -603,8 +662,8 @@ class State:
             else:
                 there, because = Status.QUEUED, reason
                 values |= {"suspect": True}
+            _remember(connection, [row.id], there, because, now)
             connection.execute(update(targets).where(targets.c.id == row.id).values(values | {"status": there}))
-            connection.execute(insert(moves), _move_values(row.id, Status.RUNNING, there, because, now, row.token))
             taken.append((f"{row.kind} {row.key}", f"{there}: {because}"))
         return taken
 
@@ -763,8 +822,6 @@ class State:
         )
 
 
-_OTHER_INPUTS = "its files or settings changed"
-
 _FOLD = """WITH gone AS (
     DELETE FROM {table} WHERE slot <> 0 AND ctid IN (
         SELECT ctid FROM {table} WHERE slot <> 0 FOR UPDATE SKIP LOCKED)
@@ -846,17 +903,6 @@ def _target_values(target: NewTarget, now: float) -> dict[str, Any]:
 
 def _signal_values(target: int, row: SignalRow) -> dict[str, Any]:
     return asdict(row) | {"target_id": target, "findings": json.dumps(list(row.findings), allow_nan=False)}
-
-
-def _move_values(target: int, here: str, there: str, because: str, now: float, token: int) -> dict[str, Any]:
-    return {
-        "target_id": target,
-        "came_from": here,
-        "went_to": there,
-        "because": _printable(because),
-        "at": now,
-        "token": token,
-    }
 
 
 def _event_values(level: str, kind: str, words: str, now: float, target_id: int | None) -> dict[str, Any]:
