@@ -127,15 +127,16 @@ def identify(path: Path) -> Identity:
     """
     with open_plain(path) as stream:
         try:
-            head = stream.read(HEAD_BYTES)
-            packed = head.startswith(GZIP_MAGIC)
-            begin = fits_file.inflate_head(head, HEAD_BYTES) if packed else head
+            begin = stream.read(len(FITS_MAGIC))
+            if begin == FITS_MAGIC:
+                return _identify_fits(stream)
+            begin += stream.read(HEAD_BYTES - len(begin))
+            if begin.startswith(GZIP_MAGIC):
+                begin = fits_file.inflate_head(begin, HEAD_BYTES)
             if not begin.startswith(FITS_MAGIC):
                 if looks_like_fits(path):
                     raise UnusableData(fits_file.describe_bytes(begin))
                 return table.identify(begin)
-            if not packed:
-                return _identify_fits(stream)
         except OSError as error:
             raise unreadable(error, path) from error
     units = _first_units(begin)
