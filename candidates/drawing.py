@@ -1,6 +1,7 @@
 """Small tools of the sheet: scales, bins, broken time axes, columns of text."""
 
 import math
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -213,7 +214,7 @@ def wrap(text: str, width: float, size: float, indent: float = 0.0) -> list[str]
     line, used = "", indent
     for word in text.split():
         while text_width(word, size) > width:  # a path or a hash
-            cut = next(n for n in range(len(word), 0, -1) if n == 1 or text_width(word[:n], size) <= width)
+            cut = max(1, bisect_right(range(len(word)), width, key=lambda end: text_width(word[:end], size)) - 1)
             if line:
                 lines.append(line)
             lines.append(word[:cut])

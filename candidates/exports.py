@@ -64,15 +64,18 @@ TABLE_COLUMNS = (
     "model",
     "finished_at",
 )
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # what spreadsheets take for a formula
+FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # what spreadsheets take for a formula
 
 
 def text_cell(value: object) -> str:
-    """A text as a cell that no spreadsheet runs and no reader chokes on; ``None`` is empty."""
+    """A text as a cell that no spreadsheet runs and no reader chokes on; ``None`` is empty.
+
+    Line ends, control and other unprintable characters become spaces, so that a row is always one line.
+    """
     if value is None:
         return ""
-    text = str(value).replace("\0", "").encode("utf-8", "replace").decode("utf-8")
-    return "'" + text if text.lstrip(" ").startswith(FORMULA_STARTS) else text
+    text = "".join(character if character.isprintable() else " " for character in str(value))
+    return "'" + text if text.lstrip().startswith(FORMULA_STARTS) else text
 
 
 def number_cell(value: object, form: str = "") -> str:

@@ -55,7 +55,7 @@ def heading(axes: Axes, text: str, right: str = "") -> None:
     left: dict[str, Any] = {"fontsize": SIZE, "fontweight": "bold", "color": INK}
     for x, words, side, look in ((0.0, text, "left", left), (1.0, right, "right", {"fontsize": SMALL, "color": GREY})):
         if words:
-            place = {"transform": axes.transAxes, "ha": side, "va": "bottom", "parse_math": False}
+            place: dict[str, Any] = {"transform": axes.transAxes, "ha": side, "va": "bottom", "parse_math": False}
             axes.text(x, 1 + 7 / height, clean_text(words), **place, **look)
 
 

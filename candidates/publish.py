@@ -143,16 +143,37 @@ def stage(
     from candidates.page import render_page  # the sheet needs matplotlib, the page jinja2: only who publishes pays
     from candidates.plots import draw_sheet
 
-    if not NAME.match(evidence.name):
-        raise ValueError(f"{evidence.name!r} is not the name of a candidate: use candidate_name()")
     document = to_json(evidence.document)
     sheet = draw_sheet(evidence, cleaned, result, views)
     step("sheet drawn")
     page = render_page(evidence, sheet).encode("utf-8")
     step("page rendered")
-    contents = {"png": sheet, "html": page, "json": document}
-    files = {kind: (folder / f"{evidence.name}.{kind}", sha256_of(contents[kind])) for kind in contents}
-    staged = Staged(folder, evidence.name, token_name(token), files)
+    return stage_files(folder, evidence.name, {"json": document, "png": sheet, "html": page}, token, step)
+
+
+def stage_files(folder: Path, name: str, contents: Mapping[str, bytes], token: str, step: Step = nothing) -> Staged:
+    """Put a candidate's three files on the disk under staging names.
+
+    Parameters
+    ----------
+    folder, token, step
+        As for :func:`stage`.
+    name : str
+        From :func:`candidates.evidence.candidate_name`.
+    contents : mapping
+        The bytes of ``json``, ``png`` and ``html``.
+
+    Raises
+    ------
+    ValueError
+        If the name is not that of a candidate.
+    OSError
+        From the disk; nothing is left in staging.
+    """
+    if not NAME.match(name):
+        raise ValueError(f"{name!r} is not the name of a candidate: use candidate_name()")
+    files = {kind: (folder / f"{name}.{kind}", sha256_of(contents[kind])) for kind in contents}
+    staged = Staged(folder, name, token_name(token), files)
     (folder / STAGING).mkdir(parents=True, exist_ok=True)
     try:
         for kind in KINDS:
