@@ -44,15 +44,6 @@ LIGHTKURVE_KEPLER_HARD = 1664431
 TESS_DEFAULT = (
     LIGHTKURVE_TESS_DEFAULT | STRAYLIGHT | STRAYLIGHT_AUTOMATIC | PLANET_SEARCH_EXCLUDE | INSUFFICIENT_TARGETS
 )
-TESS_HARD = 24319
-LIGHTKURVE_KEPLER_DEFAULT = 1130799
-LIGHTKURVE_KEPLER_HARD = 1664431
-
-# Beside lightkurve's default we drop what SPOC itself keeps out of its planet search (8192), what it could not
-# correct (32768), and its background alarm (4096): current SPOC files hold no PDCSAP flux there, but SAP, QLP and
-# custom-aperture curves do. 2048 stays: it is set by hand for a whole camera, and in S5 242 cadences that carry it
-# are as quiet as their neighbours (``python -m benchmarks.clean quality``). 256 stays: the step was corrected.
-TESS_DEFAULT = LIGHTKURVE_TESS_DEFAULT | STRAYLIGHT_AUTOMATIC | PLANET_SEARCH_EXCLUDE | INSUFFICIENT_TARGETS
 TESS_HARD = LIGHTKURVE_TESS_HARD | PLANET_SEARCH_EXCLUDE | INSUFFICIENT_TARGETS
 KEPLER_DEFAULT = LIGHTKURVE_KEPLER_DEFAULT
 KEPLER_HARD = LIGHTKURVE_KEPLER_HARD
@@ -70,7 +61,7 @@ def bad_bits(product: Product, level: QualityLevel) -> int:
     product : Product
         Its mission and author decide what the bits mean.
     level : "default", "hard" or "none"
-        "default" drops what is useless, "hard" also what may be useful (cosmic rays, stray light), "none" nothing.
+        "default" drops what is useless, "hard" also what may be useful (cosmic rays), "none" nothing.
 
     Returns
     -------
