@@ -229,7 +229,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     arguments = parser.parse_args()
     report: dict[str, object] = {
-        "machine": f"{platform.machine()}, {platform.system()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}",
+        "machine": f"{platform.machine()}, {platform.system()}, {os.cpu_count()} cores, "
+        f"load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}",
         "milliseconds_per_sector": speed(),
         "kept_depth_simulated [unmasked, masked]": injections(arguments.seeds),
     }
