@@ -14,6 +14,7 @@ import pytest
 from hunter.archives import formats
 from hunter.archives.base import ArchiveEmpty, Fetched, FoundTarget
 from hunter.archives.folder import ArchiveSettings, FolderArchive
+from hunter.archives.spoc_writer import SpocLightCurve, table, write_spoc
 from pipeline.errors import ArchiveUnavailable, UnusableData
 from pipeline.types import Target
 
@@ -437,3 +438,27 @@ def test_an_index_that_cannot_be_written_stops_nothing(tmp_path, caplog):
     blocked = files.save(tmp_path, "file", "not a folder") / "index.jsonl"
     assert list(found(FolderArchive(tmp_path / "data", index=blocked))) == ["TIC 5"]
     assert "every start reads all headers" in caplog.text
+
+
+# ---- simulated files in the layout of SPOC
+
+
+def test_takes_simulated_files_and_calls_them_so(tmp_path):
+    rng = np.random.default_rng(5)
+    columns = {
+        "TIME": 1400 + np.arange(900) / 720,
+        "PDCSAP_FLUX": 1e4 + rng.standard_normal(900),
+        "MOM_CENTR1": rng.random(900),
+    }
+    curve = SpocLightCurve(tic=99, sector=3, table=table(900, **columns), ra=10.0, dec=5.0, tmag=9.0)
+    path = write_spoc(tmp_path, curve)
+    archive = FolderArchive(tmp_path)
+    result = fetched(archive, "TIC 99")
+    (product,) = result.products
+    assert (product.author, product.sector, product.cadence_seconds) == ("SIMULATED", 3, 120.0)
+    assert result.star.tmag == 9.0
+    np.testing.assert_array_equal(archive.read(product).time, columns["TIME"])
+    damaged = bytearray(path.read_bytes())
+    damaged[40_000] ^= 4
+    path.write_bytes(damaged)
+    assert "checksum" in refused(archive, "TIC 99")

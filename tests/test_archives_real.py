@@ -50,7 +50,8 @@ def test_identity_agrees_with_the_list_of_truth(shared_data):
 
 
 def test_reads_what_lightkurve_reads(shared_data):
-    lightkurve = pytest.importorskip("lightkurve")
+    import lightkurve  # seconds: only where it is compared with
+
     folder = shared_data / "lightcurves"
     # a part, for lightkurve takes its time; `benchmarks/read_files.py` compares every file of a folder
     k2sff = folder.glob("kepler/*k2sff*")
