@@ -33,9 +33,9 @@ def offered(n: int) -> Iterator[NewTarget]:
         yield NewTarget("TIC", str(key), f"{key:064x}", (f"/archive/tess{key}.fits",), star, key * 7919 % 1000 / 100)
 
 
-def spread(seconds: list[float]) -> dict[str, float]:
+def spread(seconds: list[float], cpu: list[float] | None = None) -> dict[str, float]:
     ranked = sorted(seconds)
-    return {
+    return ({"cpu_p50_ms": round(1e3 * statistics.median(cpu), 3)} if cpu else {}) | {
         "n": len(ranked),
         "p50_ms": round(1e3 * statistics.median(ranked), 3),
         "p99_ms": round(1e3 * ranked[int(0.99 * (len(ranked) - 1))], 3),
@@ -51,13 +51,14 @@ def timed(action: Callable[[], object]) -> float:
 
 def claims(state: State, times: int) -> dict[str, float]:
     """Claim batches from the full queue and give them back, so that each finds it as the first did."""
-    seconds = []
+    seconds, cpu = [], []
     for _ in range(times):
-        begun = time.perf_counter()
+        begun, spent = time.perf_counter(), time.process_time()
         taken = state.claim("bench", BATCH, time.time())
         seconds.append(time.perf_counter() - begun)
+        cpu.append(time.process_time() - spent)
         state.release(taken, time.time())
-    return spread(seconds)
+    return spread(seconds, cpu)
 
 
 def commits(state: State, times: int) -> dict[str, float]:

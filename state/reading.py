@@ -177,12 +177,15 @@ class Reader:
                 for row in self._rows("SELECT * FROM targets WHERE id = :id", id=named[0]["target_id"])
             ]
         kind, key = split_name(text)
-        query = """SELECT * FROM targets WHERE kind = :kind
-            AND (key = :key OR (key >= :first AND key < :beyond)) ORDER BY key"""
+        exact = "SELECT * FROM targets WHERE kind = :kind AND key = :key"
+        sectors = "SELECT * FROM targets WHERE kind = :kind AND key >= :first AND key < :beyond ORDER BY key"
         return [
             self._with_all(row)
             for each in ([kind] if kind else self._kinds())
-            for row in self._rows(query, kind=each, key=key, first=f"{key} s", beyond=f"{key} t")
+            for row in (
+                *self._rows(exact, kind=each, key=key),
+                *self._rows(sectors, kind=each, first=f"{key} s", beyond=f"{key} t"),
+            )
         ]
 
     def _kinds(self) -> list[str]:

@@ -57,6 +57,7 @@ __all__ = ["CandidateRow", "Claim", "EnqueueReport", "NewTarget", "PhaseRun", "S
 _Item = TypeVar("_Item")
 
 BATCH = 2000  # rows in one transaction of the long operations, so that nobody waits long for the write lock
+OFFERED_AT_ONCE = 10_000  # more: each transaction writes every page of the queue's index that it has touched
 PACE_SECONDS = 2 * 86_400  # how far back the pace is kept
 
 _OFFERED = ("priority", "sector", "inputs", "sources", "star", "changed_at")
@@ -228,7 +229,7 @@ class State:
         are noticed the next time it is offered. Running it twice changes nothing.
         """
         total: dict[str, int] = {field.name: 0 for field in fields(EnqueueReport)}
-        for batch in _batches(offered, BATCH):
+        for batch in _batches(offered, OFFERED_AT_ONCE):
             wanted = {(target.kind, target.key): target for target in batch}
             with self._write("enqueue") as connection:
                 self._enqueue(connection, wanted, now, total)

@@ -307,7 +307,17 @@ def test_the_summary_scans_no_long_table(file):
             statement: [step[3] for step in reader._door.connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
             for statement in list(said)
         }
+        said.clear()
+        assert len(reader.find("TIC 77")) == 1
+        assert len(reader.find("77")) == 1
+        lookups = {
+            statement: [step[3] for step in reader._door.connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
+            for statement in list(said)
+            if statement.startswith("SELECT * FROM targets")
+        }
     assert len(plans) >= 10
+    assert len(lookups) == 2
+    assert all("kind=? AND key" in step for plan in lookups.values() for step in plan), lookups
     for statement, plan in plans.items():
         if "LIMIT" in statement:
             continue  # a few rows from one end
