@@ -1,4 +1,4 @@
-"""The candidates folder as a whole: its rows, the index written anew, every file compared with the record."""
+"""The candidates folder as a whole: the index written anew, every file compared with the record."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -7,34 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from candidates.publish import write_index
-from candidates.reading import BadEvidence, read
-from candidates.rows import index_row, ranked
 from hunter import crashpoints
 from hunter.settings import Settings
 from state.reading import Reader
 
 
-def candidate_rows(settings: Settings) -> list[Mapping[str, Any]]:
-    """One row for each recorded candidate, from its evidence and its latest review, best first.
-
-    A candidate whose evidence file is gone or damaged has no row; ``hunter verify`` names it.
-    """
-    rows = []
+def rewrite_index(settings: Settings, now: float) -> Path:
+    """Write ``candidates/index.html`` anew from the record and the evidence files it names."""
     with Reader(settings.database) as reader:
         recorded = reader.candidates()
-    for candidate in recorded:
-        try:
-            document = read(settings.home / "candidates" / candidate["json_file"])
-        except (OSError, BadEvidence):
-            continue
-        rows.append(index_row(document, candidate["decision"], candidate["reviewer"]))
-    return ranked(rows)
-
-
-def rewrite_index(settings: Settings, now: float) -> Path:
-    """Write ``candidates/index.html`` anew."""
     written = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    return write_index(settings.home / "candidates", candidate_rows(settings), crashpoints.at, written)
+    return write_index(settings.home / "candidates", recorded, crashpoints.at, written=written)
 
 
 def verify_files(folder: Path, recorded: Iterable[Mapping[str, Any]]) -> tuple[list[str], int]:

@@ -204,10 +204,10 @@ def export_table(home: Home = None, out: Out = None, json: AsJson = False) -> No
     """Write candidates.csv (or .json): one line a candidate with its ephemeris, score and review."""
     from candidates.exports import table, table_json
 
-    from hunter.pages import candidate_rows
+    from candidates.rows import complete
 
-    settings, _ = _reader(home)
-    rows = candidate_rows(settings)
+    settings, reader = _reader(home)
+    rows = complete(settings.home / "candidates", reader.candidates())
     if json:
         _write(settings, [table_json(rows)], "candidates.json", out)
     else:
