@@ -21,6 +21,7 @@ LONG_SERIES = 60.0  # observed days beyond which the base bin is 10 minutes inst
 PEAKS_REFINED = 3  # of each pass
 PEAK_SHARE = 0.85  # of the highest peak's signal-to-noise, below which a peak is not refined
 ALIASES = (1.0, 0.5, 2.0, 1.0 / 3.0, 3.0, 2.0 / 3.0, 1.5)
+LONGEST_FIT = 1.5  # a fitted duration over the longest one tried
 FIT_MAY_LOSE = 0.9  # of the detected signal-to-noise a fitted shape must keep
 FEW_TRANSITS = 3  # up to this many, each must be significant alone
 
@@ -320,8 +321,8 @@ def _refined_peaks(
     """The highest peaks of a coarse spectrum, each with its harmonics, refined; strongest first."""
     power = current.snr[:, column].astype(np.float64)
     spread = float(power.std())
-    names = settings.templates if settings.method == "matched-filter" else ("box",)
-    sigma_of = {}
+    names: tuple[str, ...] = settings.templates if settings.method == "matched-filter" else ("box",)
+    sigma_of: refine.SigmaOf = {}
     for j, template in enumerate(names):
         measured = current.sigma[:, j, column] > 0
         if not measured.any():
@@ -331,17 +332,24 @@ def _refined_peaks(
     for peak in _peaks(prepared, current, column, settings, names):
         trial = peak
         if settings.method == "matched-filter":
-            trial = refine.scan_harmonics(cadences, peak, names, sigma_of, prepared.grid.step, prepared.limits, fold)
+            # only a signal may be named by a period below those asked for: there noise has many more chances
+            known = _coarse_snr(current, column, peak) >= settings.snr
+            limits = prepared.limits if known else (float(current.period[0]) * (1 - 1e-9), prepared.limits[1])
+            trial = refine.scan_harmonics(cadences, peak, names, sigma_of, prepared.grid.step, limits, fold)
         ephemeris = refine.polish(cadences, trial, sigma_of, prepared.limits)
         measurement = refine.measure(cadences, ephemeris, _sigma(sigma_of, ephemeris))
         snr = measurement.snr
         if snr >= settings.snr:
             ephemeris, measurement = _fitted(prepared, cadences, ephemeris, names, measurement)
-        nearest = int(np.argmin(np.abs(current.period - peak.period)))
-        sde = (float(power[nearest]) - float(power.mean())) / spread if spread > 0 else 0.0
+        sde = (_coarse_snr(current, column, peak) - float(power.mean())) / spread if spread > 0 else 0.0
         if measurement.snr > 0:
             found.append(_Found(ephemeris, measurement, snr, sde))
     return sorted(found, key=lambda item: (not _is_strong(item, settings), -item.measurement.snr))
+
+
+def _coarse_snr(current: spectrum.Spectrum, column: int, peak: refine.Ephemeris) -> float:
+    """The coarse spectrum at a peak."""
+    return float(current.snr[int(np.argmin(np.abs(current.period - peak.period))), column])
 
 
 def _peaks(
@@ -385,7 +393,8 @@ def _fitted(
     measured: refine.Measurement,
 ) -> tuple[refine.Ephemeris, refine.Measurement]:
     """Duration and shape by least squares, and the noise with the signal's own transits masked, if it can be."""
-    for ephemeris in (refine.fit_shape(cadences, found, names, prepared.limits), found):
+    longest = LONGEST_FIT * float(prepared.grid.durations[-1])
+    for ephemeris in (refine.fit_shape(cadences, found, names, prepared.limits, longest), found):
         alone = refine.own_noise(cadences, ephemeris)
         if alone is not None:
             fitted = refine.measure(cadences, ephemeris, alone)

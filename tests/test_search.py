@@ -78,10 +78,8 @@ def test_every_phase_is_as_good_as_any_other():
         flux[centred] -= depth + inside_mean
         result = search(LightCurve(time, flux, np.full(time.size, SIGMA)), QUICK, SUN)
         assert result.best.period == pytest.approx(period, rel=1e-3)
-        scatter = result.noise[np.argmin(np.abs(result.durations - result.best.duration))]
-        assert scatter > 0
-        # against the same optimum, with the noise this light curve was made with
-        found.append(result.best.depth / result.best.depth_err / result.best.snr * measured_height(result, time, flux))
+        # against the noise this sky was made with: the measured one differs a little from phase to phase
+        found.append(measured_height(result, time, flux))
     assert np.min(found) > 0.97 * np.mean(found)
 
 

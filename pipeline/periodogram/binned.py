@@ -110,17 +110,18 @@ def bin_light_curve(time: Floats, flux: Floats, weight: Floats, start: float, wi
     used = weight > 0
     index = np.floor((time[used] - start) / width + 1e-9).astype(np.int64)
     breaks = np.flatnonzero(np.diff(index) > LONGEST_EMPTY_RUN)
-    first = index[np.concatenate([[0], breaks + 1])]
-    length = index[np.concatenate([breaks, [index.size - 1]])] + 1 - first
-    offset = np.concatenate([[0], np.cumsum(length)[:-1]])
+    first: Integers = index[np.append(0, breaks + 1)]
+    length: Integers = index[np.append(breaks, index.size - 1)] + 1 - first
+    offset = np.cumsum(length) - length
     stretch = np.zeros(index.size, dtype=np.int64)
     stretch[breaks + 1] = 1
     stretch = np.cumsum(stretch)
     row = index - first[stretch] + offset[stretch]
     rows = int(length.sum())
-    total = np.bincount(row, weight[used], minlength=rows)
+    total = np.asarray(np.bincount(row, weight[used], minlength=rows), dtype=np.float64)
     weighted = weight[used, None] * flux[used]
-    sums = np.stack([np.bincount(row, weighted[:, k], minlength=rows) for k in range(flux.shape[1])], axis=1)
+    columns = [np.bincount(row, weighted[:, k], minlength=rows) for k in range(flux.shape[1])]
+    sums = np.asarray(np.stack(columns, axis=1), dtype=np.float64)
     return BinnedSeries(start, width, sums, total, first, length, offset)
 
 
@@ -132,7 +133,7 @@ def rebin(series: BinnedSeries, factor: int, pad: int) -> BinnedSeries:
     group = np.cumsum(starts_new) - 1
     first = before[starts_new]
     length = np.maximum.reduceat(after, np.flatnonzero(starts_new)) - first
-    offset = np.concatenate([[0], np.cumsum(length)[:-1]])
+    offset = np.cumsum(length) - length
     rows = int(length.sum())
     stars = series.weighted_flux.shape[1]
     weighted = np.zeros((rows, stars))

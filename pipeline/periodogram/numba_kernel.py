@@ -18,21 +18,20 @@ RELAXED = {"nnan", "ninf", "nsz"}
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath=RELAXED)
-def _fold_one(numerator, denominator, first, length, offset, period_bins, inverse_total, floor, power, phase_bin):
+def _fold_one(pairs, first, length, offset, period_bins, inverse_total, floor, power, phase_bin):
+    # pairs holds numerator and denominator of each row side by side: one run of additions serves both
     longest = 0
     for p in range(period_bins.size):
         longest = max(longest, math.floor(period_bins[p]) + 1)
-    folded = np.empty(longest, dtype=np.float32)
-    weight = np.empty(longest, dtype=np.float32)
+    folded = np.empty(2 * longest, dtype=np.float32)
+    scores = np.empty(longest, dtype=np.float32)
     one = np.float32(1.0)
     zero = np.float32(0.0)
     tiny = np.float32(1e-6)
     for p in range(period_bins.size):
         bins = period_bins[p]
         phases = math.floor(bins) + 1
-        for i in range(phases):
-            folded[i] = zero
-            weight[i] = zero
+        folded[: 2 * phases] = zero
         for k in range(first.size):
             begin = first[k]
             end = begin + length[k]
@@ -42,28 +41,25 @@ def _fold_one(numerator, denominator, first, length, offset, period_bins, invers
                 if start >= end:
                     break
                 low = max(start, begin)
-                high = min(start + phases, end)
-                count = high - low
+                count = 2 * (min(start + phases, end) - low)
                 if count > 0:
-                    row = offset[k] + low - begin
-                    run = numerator[row : row + count]
-                    run_weight = denominator[row : row + count]
-                    into = folded[low - start : low - start + count]
-                    into_weight = weight[low - start : low - start + count]
+                    row = 2 * (offset[k] + low - begin)
+                    run = pairs[row : row + count]
+                    into = folded[2 * (low - start) : 2 * (low - start) + count]
                     for i in range(count):
                         into[i] += run[i]
-                        into_weight[i] += run_weight[i]
                 cycle += 1
         best = zero
         for i in range(phases):
-            variance = max(weight[i], floor) * max(one - weight[i] * inverse_total, tiny)
+            weight = folded[2 * i + 1]
+            variance = max(weight, floor) * max(one - weight * inverse_total, tiny)
             factor = one / np.sqrt(variance)
-            score = folded[i] * (factor if weight[i] >= floor else zero)
-            folded[i] = score
+            score = folded[2 * i] * (factor if weight >= floor else zero)
+            scores[i] = score
             best = max(best, score)
         where = 0
         if best > zero:
-            while folded[where] != best:
+            while scores[where] != best:
                 where += 1
         power[p, 0] = best
         phase_bin[p, 0] = where
@@ -147,8 +143,8 @@ def fold(
     phase_bin = np.zeros((period_bins.size, stars), dtype=np.int32)
     inverse_total, floor32 = np.float32(1.0 / total_weight), np.float32(floor)
     if stars == 1:
-        series = np.ascontiguousarray(numerator[:, 0])
-        _fold_one(series, denominator, first, length, offset, period_bins, inverse_total, floor32, power, phase_bin)
+        pairs = np.stack([numerator[:, 0], denominator], axis=1).ravel()
+        _fold_one(pairs, first, length, offset, period_bins, inverse_total, floor32, power, phase_bin)
     else:
         series = np.ascontiguousarray(numerator)
         _fold_many(series, denominator, first, length, offset, period_bins, inverse_total, floor32, power, phase_bin)

@@ -182,11 +182,17 @@ def scan_harmonics(
     return found
 
 
-def polish(cadences: Cadences, trial: Ephemeris, sigma_of: SigmaOf, limits: tuple[float, float]) -> Ephemeris:
+def polish(
+    cadences: Cadences,
+    trial: Ephemeris,
+    sigma_of: SigmaOf,
+    limits: tuple[float, float],
+    longest: float = np.inf,
+) -> Ephemeris:
     """Climb from a trial to the nearest maximum of the signal-to-noise on the unbinned cadences.
 
-    A pattern search in epoch, period and duration; the epoch is moved to the middle of the data, where its error does
-    not depend on the period's.
+    A pattern search in epoch, period and duration (up to ``longest`` days); the epoch is moved to the middle of the
+    data, where its error does not depend on the period's.
     """
     middle = np.round((float(np.mean(cadences.time)) - trial.epoch) / trial.period)
     centre = Ephemeris(trial.period, trial.epoch + float(middle) * trial.period, trial.duration, trial.template)
@@ -196,7 +202,8 @@ def polish(cadences: Cadences, trial: Ephemeris, sigma_of: SigmaOf, limits: tupl
     durations, sigma = sigma_of[trial.template]
 
     def climb(ephemeris: Ephemeris) -> float:
-        if not (limits[0] <= ephemeris.period <= limits[1]) or ephemeris.duration > LARGEST_DUTY * ephemeris.period:
+        too_long = ephemeris.duration > min(LARGEST_DUTY * ephemeris.period, max(longest, trial.duration))
+        if too_long or not limits[0] <= ephemeris.period <= limits[1]:
             return -np.inf
         return statistic(local, total, ephemeris)[1] / float(np.interp(ephemeris.duration, durations, sigma)) ** 2
 
@@ -220,12 +227,12 @@ def polish(cadences: Cadences, trial: Ephemeris, sigma_of: SigmaOf, limits: tupl
             (-0.5 * move, 0.0, move),  # the beginning alone, earlier
             (0.5 * move, 0.0, -move),  # the beginning alone, later
         ):
-            trial = Ephemeris(best.period + period, best.epoch + epoch, best.duration + longer, best.template)
-            if not 0.5 * centre.duration <= trial.duration <= 2.0 * centre.duration:
+            step = Ephemeris(best.period + period, best.epoch + epoch, best.duration + longer, best.template)
+            if not 0.5 * centre.duration <= step.duration <= 2.0 * centre.duration:
                 continue
-            value = climb(trial)
+            value = climb(step)
             if value > height * (1.0 + 1e-9):
-                best, height, moved = trial, value, True
+                best, height, moved = step, value, True
         if not moved:
             scale /= 2.0
     return best
@@ -267,12 +274,13 @@ def _scatter(time: Floats, flux: Floats, weight: Floats, ephemeris: Ephemeris) -
 
 
 def fit_shape(
-    cadences: Cadences, ephemeris: Ephemeris, templates: Sequence[str], limits: tuple[float, float]
+    cadences: Cadences, ephemeris: Ephemeris, templates: Sequence[str], limits: tuple[float, float], longest: float
 ) -> Ephemeris:
     """The duration and shape that fit best at a known period, each cadence counting by its weight alone.
 
     A detection prefers durations at which the light curve is quiet, and a deep signal makes its own duration look
-    noisy; a fit must not. Durations from 0.5 to 4 times the known one are tried, then polished.
+    noisy; a fit must not. Durations from 0.5 to 4 times the known one, and up to ``longest`` days, are tried, then
+    polished.
     """
     near = near_transit(cadences.time, ephemeris, 2.0 * SHAPE_DURATIONS[-1]) & (cadences.weight > 0)
     local = Cadences(cadences.time[near], cadences.flux[near], cadences.weight[near])
@@ -282,14 +290,14 @@ def fit_shape(
     for template in templates:
         best, found = -1.0, ephemeris
         for duration in ephemeris.duration * SHAPE_DURATIONS:
-            if duration > LARGEST_DUTY * ephemeris.period:
+            if duration > min(LARGEST_DUTY * ephemeris.period, max(longest, ephemeris.duration)):
                 break
             for shift in np.array([-0.3, -0.1, 0.0, 0.1, 0.3]) * ephemeris.duration:
                 trial = Ephemeris(ephemeris.period, ephemeris.epoch + float(shift), float(duration), template)
                 value = statistic(local, total, trial)[1]
                 if value > best:
                     best, found = value, trial
-        fits.append(polish(cadences, found, unscaled, limits))
+        fits.append(polish(cadences, found, unscaled, limits, longest))
     return max(fits, key=lambda fit: statistic(cadences, total, fit)[1])
 
 
@@ -307,7 +315,7 @@ def measure(cadences: Cadences, ephemeris: Ephemeris, sigma: float) -> Measureme
     numerator = -np.bincount(row, shape * weight * (cadences.flux[inside] - level), minlength=cycle.size)
     denominator = np.bincount(row, shape**2 * weight, minlength=cycle.size)
     seen = denominator > 0
-    fullest = float(denominator.max(initial=0.0))
+    fullest = float(np.max(denominator, initial=0.0))
     n_in = float((cadences.weight[inside] > 0).sum())
     variance = squared and depth**2 / squared
     return Measurement(
@@ -316,7 +324,7 @@ def measure(cadences: Cadences, ephemeris: Ephemeris, sigma: float) -> Measureme
         snr=float(np.sqrt(max(squared, 0.0))) / sigma,
         cycle=cycle[seen],
         event_snr=numerator[seen] / np.sqrt(denominator[seen]) / sigma,
-        event_weight=denominator[seen] / fullest if fullest > 0 else denominator[seen],
+        event_weight=denominator[seen] / (fullest or 1.0),
         n_in=n_in,
         n_out=float((cadences.weight > 0).sum()) - n_in,
     )

@@ -114,7 +114,7 @@ def box_least_squares(
 def downsample(time: Floats, flux: Floats, weight: Floats, limit: int) -> tuple[Floats, Floats, Floats]:
     """Weighted means of neighbouring cadences, as many together as brings their number to ``limit``; none is dropped.
 
-    A group never reaches across a gap of more than ten cadences.
+    Groups are equal stretches of time, so none reaches across a gap.
     """
     used = weight > 0
     time, flux, weight = time[used], flux[used], weight[used]
@@ -123,7 +123,7 @@ def downsample(time: Floats, flux: Floats, weight: Floats, limit: int) -> tuple[
         return time, flux, weight
     width = factor * float(np.median(np.diff(time)))
     row = np.unique(np.floor((time - time[0]) / width), return_inverse=True)[1]
-    total = np.bincount(row, weight)
+    total = np.asarray(np.bincount(row, weight), dtype=np.float64)
     return np.bincount(row, weight * time) / total, np.bincount(row, weight * flux) / total, total
 
 
