@@ -13,6 +13,7 @@ from pipeline.vetting import trapezoid
 from pipeline.vetting.transits import Transits, measure
 
 SUN_LOGG = 4.438  # log10 cm/s2
+EARTH_RADII = 109.08  # in a solar radius
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,19 +21,18 @@ class VetSettings:
     """The [vet] table."""
 
     odd_even_sigma: Annotated[float, Gt(0)] = 4.0  # odd and even depths may differ by this many sigmas
-    secondary_sigma: Annotated[float, Gt(0)] = 4.0  # deepest dip away from the transit, after paying for the look
+    secondary_sigma: Annotated[float, Gt(0)] = 3.0  # deepest dip away from the transit, after paying for the look
     occultation_share: Annotated[float, Interval(gt=0, lt=1)] = 0.1  # of the transit's depth; a planet's is shallower
-    v_shape_flat: Annotated[float, Interval(ge=0, lt=1)] = 0.15  # flat share of a transit below which it is a V
+    v_shape_flat: Annotated[float, Interval(ge=0, lt=1)] = 0.3  # flat share of a transit below which it is a V
     v_shape_sigma: Annotated[float, Gt(0)] = 2.0  # how sure of that
     steadiness_sigma: Annotated[float, Gt(0)] = 5.0  # scatter of the single depths beyond their errors
     steadiness_scatter: Annotated[float, Gt(0)] = 0.2  # and at least this fraction of the depth
     single_event_share: Annotated[float, Interval(gt=0, le=1)] = 0.8  # S/N of the strongest transit over that of all
-    single_event_transits: Annotated[int, Gt(0)] = 10  # most transits for which one may dominate by nature
+    single_event_rest: Annotated[float, Gt(0)] = 2.0  # sigmas of dip that the other transits must show together
     duration_ratio: Annotated[float, Gt(1)] = 1.67  # duration over that of a central transit of this star
     density_err: Annotated[float, Gt(0)] = 0.3  # fraction; catalogue densities without an error are this good
     centroid_sigma: Annotated[float, Gt(0)] = 4.0  # shift in transit
-    centroid_arcsec: Annotated[float, Gt(0)] = 21.0  # and distance of the source from the light's centre; one pixel
-    pixel_arcsec: Annotated[float, Gt(0)] = 21.0  # scale of the centroid columns, TESS; Kepler has 3.98
+    centroid_pixels: Annotated[float, Gt(0)] = 1.0  # and distance of the source from the light's centre
     largest_planet: Annotated[float, Gt(0)] = 22.0  # Earth radii
     largest_depth: Annotated[float, Interval(gt=0, lt=1)] = 0.25  # fraction, where the star's radius is unknown
 
@@ -71,18 +71,23 @@ class Case:
 
     @cached_property
     def depth(self) -> float:
-        """Fraction: the mean of the single transits, or the search's where none is well covered."""
+        """Mean over the duration, a fraction: of the single transits, or the search's where none is well covered."""
         usable = self.transits.events.usable
         if not usable.any():
             return self.signal.depth
         return self.transits.mean(usable)[0]
 
     @property
+    def bottom(self) -> float:
+        """Depth at the bottom, a fraction: the trapezoid's where it fits, else the mean one."""
+        return self.depth if self.shape is None else max(self.shape.depth, self.depth)
+
+    @property
     def planet_radius(self) -> float | None:
         """Earth radii, if all the light is the star's; None without the star's radius."""
-        if self.star.radius is None or not self.star.radius > 0 or not self.depth > 0:
+        if self.star.radius is None or not self.star.radius > 0 or not self.bottom > 0:
             return None
-        return 109.08 * self.star.radius * math.sqrt(self.depth)
+        return EARTH_RADII * self.star.radius * math.sqrt(self.bottom)
 
     @property
     def density(self) -> float | None:

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.types import Finding, Verdict
+from pipeline.types import CleanedLightCurve, Finding, Verdict
 from pipeline.vetting import noise
 from pipeline.vetting.case import Case
 from pipeline.vetting.transits import Transits
 
 LEAST_TRANSITS = 2
+ASSUMED = 40.0  # pseudo-folds that unit-normal shifts count for
 LEAST_PSEUDO = 12  # pseudo-transits that the covariance is measured on
 BLIND = (
     "flux-weighted centroids miss blends whose light is mostly outside the aperture, "
@@ -42,7 +43,7 @@ def centroid(case: Case) -> Finding:
     -------
     Finding
         ``value`` is the distance, in arcsec, of what dims from the centre of the aperture's light; ``sigma`` the
-        significance of the shift. Fails when the shift is sure and the distance more than ``centroid_arcsec``:
+        significance of the shift. Fails when the shift is sure and the distance more than ``centroid_pixels``:
         neighbours in the aperture pull the centre of light off the target, so a small distance proves nothing.
 
     Notes
@@ -62,7 +63,8 @@ def centroid(case: Case) -> Finding:
     shift = _shift(case, known)
     if isinstance(shift, str):
         return Finding("centroid", Verdict.NOT_RUN, None, None, limit, shift)
-    lever = settings.pixel_arcsec * max(1 - case.depth, 0.0) / case.depth  # arcsec of distance for a pixel of shift
+    pixel = pixel_arcsec(case.cleaned)
+    lever = pixel * max(1 - case.depth, 0.0) / case.depth  # arcsec of distance for a pixel of shift
     distance = lever * math.hypot(shift.column, shift.row)
     distance_err = lever * math.sqrt(0.5 * (shift.column_err**2 + shift.row_err**2))
     sigma = _sigma(shift.chi_square, shift.independent)
@@ -73,10 +75,10 @@ def centroid(case: Case) -> Finding:
         f"{shift.row_err * 1e3:.2f}) millipixel, {sigma:.1f} sigma over {shift.transits} transits; at this depth "
         f"the source is {distance:.1f} +- {distance_err:.1f} arcsec from the centre of the light"
     )
-    if sigma > limit and distance > settings.centroid_arcsec:
+    if sigma > limit and distance > settings.centroid_pixels * pixel:
         return Finding("centroid", Verdict.FAIL, distance, sigma, limit, f"{said}: another star dims")
     if sigma > limit:
-        said = f"{said}, within {settings.centroid_arcsec:g}, as neighbours in the aperture can cause"
+        said = f"{said}, within {settings.centroid_pixels:g} pixel, as neighbours in the aperture can cause"
     visible = 3.44 * distance_err  # 3 sigma in two dimensions
     return Finding(
         "centroid",
@@ -86,6 +88,11 @@ def centroid(case: Case) -> Finding:
         limit,
         f"{said}; a source inside the aperture closer than {visible:.0f} arcsec would not have shown, and {BLIND}",
     )
+
+
+def pixel_arcsec(cleaned: CleanedLightCurve) -> float:
+    """Scale of the centroid columns: TESS 21 arcsec, Kepler and K2 3.98."""
+    return 3.98 if any(product.mission in ("Kepler", "K2") for product in cleaned.products) else 21.0
 
 
 def _shift(case: Case, known: np.ndarray) -> Shift | str:
@@ -105,7 +112,7 @@ def _shift(case: Case, known: np.ndarray) -> Shift | str:
     together = (folds[0][2] > 0) & (folds[1][2] > 0)
     z = [depth[together] / err[together] for depth, err, _ in folds]
     independent = axes[0].pseudo.independent * float(together.mean())
-    wider = [noise.inflation(values, independent) for values in z]
+    wider = [noise.inflation(values, independent, ASSUMED) for values in z]
     correlation = _correlation(axes)
     error = [err * factor for err, factor in zip(errors, wider, strict=True)]
     # a depth is out of transit minus in transit: the shift in transit is its negative

@@ -23,7 +23,9 @@ def depth_steadiness(case: Case) -> Finding:
     Finding
         ``value`` is the scatter of the depths beyond their errors, over the mean depth; ``sigma`` that of their
         chi-square. Fails when the scatter is both sure and large, or when one transit carries the signal: its
-        signal-to-noise over that of the fold exceeds ``single_event_share`` (LEO-Vetter's limit is 0.8).
+        signal-to-noise over that of the fold exceeds ``single_event_share`` (LEO-Vetter's limit is 0.8) and all the
+        others together are no dip of ``single_event_rest`` sigma. The second condition is ours: of two equal
+        transits of signal-to-noise 5, noise alone makes one exceed that share in one case of three.
     """
     settings = case.settings
     limit = settings.steadiness_sigma
@@ -56,10 +58,16 @@ def depth_steadiness(case: Case) -> Finding:
     )
     if mean <= 0:
         return Finding("depth_steadiness", Verdict.FAIL, scatter, sigma, limit, f"{said}: the mean is no dip")
-    dominated = share > settings.single_event_share and count <= settings.single_event_transits
+    others = np.arange(count) != strongest
+    weight = others / variance
+    rest, rest_err = float((weight * depth).sum() / weight.sum()), float(weight.sum() ** -0.5)
+    dominated = share > settings.single_event_share and rest < settings.single_event_rest * rest_err
     if dominated:
         when = transits.events.centre[usable][strongest]
-        said = f"{said}: one event, at BTJD {when:.3f}, carries it"
+        said = (
+            f"{said}: one event, at BTJD {when:.3f}, carries it, "
+            f"without it {rest * 1e6:.0f} +- {rest_err * 1e6:.0f} ppm are left"
+        )
     unsteady = sigma > limit and scatter > settings.steadiness_scatter
     return Finding(
         "depth_steadiness", Verdict.FAIL if dominated or unsteady else Verdict.PASS, scatter, sigma, limit, said

@@ -26,7 +26,6 @@ MOST_PHASES = 4000  # trial phases at most; finer than a duration / 4 up to peri
 COVERAGE = 0.5  # least share of a box that must hold cadences
 FLANK_COVERAGE = 0.3  # same, of each flank
 LOCAL_WEIGHT = 20.0  # neighbouring differences the global noise counts for, when the local noise is measured
-SHRINK = 10.0  # pseudo-folds the assumption "no more noise than the events show" counts for
 FLOOR = 1e-9  # fraction or pixels; less noise than this is rounding
 CLIP = 4.0  # robust sigmas at which pseudo-events are clipped before their scatter is taken
 
@@ -175,15 +174,15 @@ def pseudo_transits(
     return PseudoTransits(shift, held, depth, white, usable, *_red_and_scale(depth, white, usable), independent)
 
 
-def inflation(z: Floats, independent: float) -> float:
+def inflation(z: Floats, independent: float, assumed: float) -> float:
     """How much wider than a unit normal a pseudo-folded statistic is.
 
     Folding at the wrong phase should give unit normals; where the noise of one cycle knows that of the next, it
-    does not. With few independent shifts the answer is held near 1.
+    does not. The assumption that it is exactly 1 counts as much as ``assumed`` independent shifts.
     """
     if z.size < 3:
         return 1.0
-    return math.sqrt((SHRINK + independent * clipped_variance(z)) / (SHRINK + independent))
+    return math.sqrt((assumed + independent * clipped_variance(z)) / (assumed + independent))
 
 
 def clipped_variance(values: Floats) -> float:

@@ -1,12 +1,17 @@
 """Odd against even transits: a binary seen at half its period has eclipses of two depths."""
 
+import math
+
 import numpy as np
 
-from pipeline.types import Finding, Verdict
+from pipeline.types import Booleans, Finding, Verdict
 from pipeline.vetting import noise
 from pipeline.vetting.case import Case
+from pipeline.vetting.transits import Transits
 
 LEAST_EACH = 2  # transits of each parity; one alone could be any accident
+ASSUMED = 40.0  # pseudo-folds that unit-normal differences count for; on null skies fewer only add noise
+ALIKE = 20.0  # transits that "each scatters as its error says" counts for
 FLOOR = 0.005  # of the depth: no two halves of a light curve are detrended more alike than this
 
 
@@ -20,8 +25,8 @@ def odd_even(case: Case) -> Finding:
     Returns
     -------
     Finding
-        ``value`` is (odd - even) / mean depth; ``sigma`` its significance, scaled by the same difference of the
-        pseudo-transits at all other phases.
+        ``value`` is (odd - even) / mean depth; ``sigma`` its significance. The error is that of the single events,
+        scaled by the same difference at all other phases and by the scatter among transits of one parity.
 
     Notes
     -----
@@ -45,7 +50,8 @@ def odd_even(case: Case) -> Finding:
     odd, odd_err = transits.mean(parity)
     even, even_err = transits.mean(~parity)
     mean = 0.5 * (odd + even)
-    err = np.hypot(np.hypot(odd_err, even_err) * _inflation(transits.pseudo), FLOOR * abs(mean))
+    wider = _inflation(transits.pseudo) * _unlike(transits, parity, odd, even)
+    err = np.hypot(np.hypot(odd_err, even_err) * wider, FLOOR * abs(mean))
     if not (np.isfinite([odd, even, err]).all() and err > 0 and mean != 0):
         return Finding("odd_even", Verdict.ERROR, None, None, limit, f"odd {odd}, even {even}, error {err}")
     sigma = abs(odd - even) / err
@@ -69,4 +75,12 @@ def _inflation(pseudo: noise.PseudoTransits) -> float:
     if not known.any():
         return 1.0
     z = (odd - even)[known] / np.hypot(odd_err, even_err)[known]
-    return noise.inflation(z, pseudo.independent * known.mean())
+    return noise.inflation(z, pseudo.independent * float(known.mean()), ASSUMED)
+
+
+def _unlike(transits: Transits, parity: Booleans, odd: float, even: float) -> float:
+    """Scatter of the transits about the mean of their parity, over their errors: spots and faults widen it."""
+    usable = transits.events.usable
+    residual = (transits.events.depth - np.where(parity, odd, even))[usable]
+    degrees = int(usable.sum()) - 2
+    return math.sqrt((ALIKE + float((residual**2 / transits.variance[usable]).sum())) / (ALIKE + degrees))

@@ -32,7 +32,7 @@ def secondary(case: Case) -> Finding:
     """
     limit = case.settings.secondary_sigma
     pseudo = case.transits.pseudo
-    dip = deepest_dip(pseudo)
+    dip = deepest_dip(pseudo, case.views.masked_noise)
     expected = case.signal.period / case.signal.duration
     covered = pseudo.usable.any(axis=0)
     if dip is None or covered.size == 0 or covered.mean() < LEAST_COVERAGE:

@@ -3,7 +3,7 @@
 import math
 
 from pipeline.types import Finding, Verdict
-from pipeline.vetting.case import Case
+from pipeline.vetting.case import EARTH_RADII, Case
 
 
 def size(case: Case) -> Finding:
@@ -34,19 +34,19 @@ def size(case: Case) -> Finding:
             radius,
             None,
             settings.largest_planet,
-            f"{case.depth:.2%} of a star of {case.star.radius:.2f} solar radii is {radius:.1f} Earth radii, "
+            f"{case.bottom:.2%} of a star of {case.star.radius:.2f} solar radii is {radius:.1f} Earth radii, "
             f"if all the light is this star's",
         )
-    if case.depth > settings.largest_depth:
+    if case.bottom > settings.largest_depth:
         return Finding(
             "size",
             Verdict.FAIL,
-            case.depth,
+            case.bottom,
             None,
             settings.largest_depth,
-            f"the star's radius is unknown, and {case.depth:.1%} is deeper than any planet's transit",
+            f"the star's radius is unknown, and {case.bottom:.1%} is deeper than any planet's transit",
         )
-    largest = settings.largest_planet / 109.08 / math.sqrt(case.depth) if case.depth > 0 else math.inf
+    largest = settings.largest_planet / EARTH_RADII / math.sqrt(case.bottom) if case.bottom > 0 else math.inf
     return Finding(
         "size",
         Verdict.NOT_RUN,

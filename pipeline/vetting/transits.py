@@ -1,11 +1,14 @@
 """The transits of one signal one by one, the pseudo-transits beside them, and the deepest dip among those."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from pipeline.types import Booleans, Floats, Integers, TransitSignal
 from pipeline.vetting import noise
+
+ASSUMED = 10.0  # pseudo-folds that unit-normal phases count for, when the scatter among phases is measured
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,13 +80,15 @@ def block_distance(signal: TransitSignal) -> float:
     return min(signal.duration, max(0.6 * signal.duration, 0.25 * signal.period))
 
 
-def deepest_dip(pseudo: noise.PseudoTransits) -> Dip | None:
+def deepest_dip(pseudo: noise.PseudoTransits, masked_noise: float = 1.0) -> Dip | None:
     """Find the most significant dip among all phases away from the transit.
 
     Parameters
     ----------
     pseudo : PseudoTransits
         Of the flux.
+    masked_noise : float
+        Of the fold. The trend, which saw the dip, has taken as much of it as of the noise: both are given back.
 
     Returns
     -------
@@ -102,14 +107,15 @@ def deepest_dip(pseudo: noise.PseudoTransits) -> Dip | None:
     others = known & (apart > 1.5 * noise.STEPS_PER_DURATION * step)
     share = known.sum() / known.size
     # a sinusoid, or noise that knows the period, moves every phase: it must not make one of them stand out
-    wider = max(noise.inflation(z[others], pseudo.independent * share * others.sum() / known.sum()), 1.0)
+    wider = max(noise.inflation(z[others], pseudo.independent * share * others.sum() / known.sum(), ASSUMED), 1.0)
     trials = max(2 * pseudo.independent * share, 1.0)  # phases closer than a duration still differ: measured
     local = float(z[best]) / wider
-    limit = float(np.max(depth[known] + 3 * wider * err[known]))
+    restored = math.sqrt(masked_noise)
+    limit = float(np.max(depth[known] + 3 * wider * err[known])) * restored
     return Dip(
         phase=float(pseudo.phase[best]),
-        depth=float(depth[best]),
-        depth_err=float(err[best]) * wider,
+        depth=float(depth[best]) * restored,
+        depth_err=float(err[best]) * wider * restored,
         events=int(count[best]),
         sigma=noise.best_of(local, trials),
         local_sigma=local,
