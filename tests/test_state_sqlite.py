@@ -441,14 +441,13 @@ CRASHES = textwrap.dedent("""
             live(database, here, die_at(number)[0], 1)
             os._exit(1)
         assert os.waitpid(child, 0)[1] == signal.SIGKILL, steps[number - 1]
-        with State.open(database) as state, state.engine.connect() as connection:
+        with State.open(database, synchronous="NORMAL") as state, state.engine.connect() as connection:
             # a row is never without its file
             names = connection.exec_driver_sql("SELECT name FROM candidates").scalars().all()
             assert all((here / name).exists() for name in names), steps[number - 1]
         live(database, here, die_at(0)[0], 2)
-        with State.open(database, synchronous="NORMAL") as state:
+        with State.open(database, synchronous="NORMAL") as state, state.engine.connect() as connection:
             assert state.check() == [], steps[number - 1]
-        with State.open(database) as state, state.engine.connect() as connection:
             def rows(sql):
                 return [tuple(row) for row in connection.exec_driver_sql(sql)]
             assert rows("SELECT key, status, attempts FROM targets ORDER BY key") == [
