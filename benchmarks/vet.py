@@ -267,8 +267,9 @@ def main() -> None:
                 sigma = "" if finding.sigma is None else f"{finding.sigma:.1f}"
                 print(f"  {finding.test:17s}{finding.status!s:9s}{sigma:>7s}  {finding.note}")
         return
-    run = {"nulls": nulls, "power": power, "shapes": shapes}.get(asked.what)
-    result = run(asked.number, asked.noise, asked.seed) if run else speed()
+    runs: dict[str, Callable[[int, str, int], object]] = {"nulls": nulls, "power": power, "shapes": shapes}
+    run = runs.get(asked.what)
+    result: object = run(asked.number, asked.noise, asked.seed) if run else speed()
     json.dump(
         {"what": asked.what, "noise": asked.noise, "number": asked.number} | {"result": result}, sys.stdout, indent=1
     )

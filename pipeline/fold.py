@@ -1,6 +1,7 @@
 """Fold a signal on its period and bin it into the views that a network and a person look at."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -24,6 +25,7 @@ VERSION = 1
 GLOBAL_BINS = 2048
 LOCAL_BINS = 256
 LOCAL_REACH = 2.0  # durations to each side of the transit
+SURE = 7.0  # sigma at its phase of a second dip that is hidden from the trend too
 MASKED_EVENTS = 40  # pseudo-transits hidden from the trend to see what that does to their noise
 MASKED_SHIFTS = 6  # phases they are taken from, at most: each costs a detrending
 
@@ -67,11 +69,20 @@ def fold(
     and 256 overlap, by a factor 12 and 10: the views look like those of 201 and 61 bins, finely sampled. Windows as
     narrow as the bins would be empty in four of ten bins of a 30-minute sector. Empty bins are interpolated across
     phase and marked. The zero of each view is the median beside its own dip.
+
+    A second dip that is sure is hidden from the trend too, so that the eclipses of a binary keep their depth.
     """
-    light_curve, hidden, notes = _without_transits(cleaned, signal, settings, detrending)
     period, epoch, duration = signal.period, signal.epoch, signal.duration
+    light_curve, width, notes = _without_transits(cleaned, signal, settings, detrending)
     measured = transits.measure(light_curve.time, light_curve.flux, cleaned.exposure, signal)
     dip = transits.deepest_dip(measured.pseudo)
+    hidden: tuple[float, ...] = (0.0,)
+    narrower = min(settings.mask_width, 0.5 * settings.max_masked * period / duration)
+    if width and dip is not None and dip.local_sigma > SURE and narrower >= 1:
+        hidden, width = (0.0, dip.phase), narrower
+        light_curve = _hide(cleaned, signal, detrending, width, hidden)
+        measured = transits.measure(light_curve.time, light_curve.flux, cleaned.exposure, signal)
+        dip = transits.deepest_dip(measured.pseudo)
     secondary_phase = None if dip is None else dip.phase
     middle = epoch + (0.5 if secondary_phase is None else secondary_phase) * period
 
@@ -87,9 +98,7 @@ def fold(
         even=close(2 * period, epoch),
         secondary_phase=secondary_phase,
         notes=notes,
-        masked_noise=1.0
-        if hidden == 0
-        else _masked_noise(cleaned, light_curve, signal, hidden, measured.pseudo, detrending),
+        masked_noise=_masked_noise(cleaned, signal, detrending, width, hidden, measured.pseudo),
     )
 
 
@@ -113,38 +122,52 @@ def _without_transits(
     notes: tuple[str, ...] = ()
     if width < settings.mask_width:
         notes = (f"the period leaves room to hide only {width:.2f} durations around each transit from the trend",)
-    return detrend(cleaned.raw, cleaned.segment, detrending, masked), width, notes
+    return _hide(cleaned, signal, detrending, width, (0.0,)), width, notes
+
+
+def _hide(
+    cleaned: CleanedLightCurve,
+    signal: TransitSignal,
+    detrending: DetrendSettings,
+    width: float,
+    phases: Iterable[float],
+) -> LightCurve:
+    """Detrend with what lies at some phases of the period, the transit at 0, hidden from the trend."""
+    masked = np.zeros(len(cleaned.raw), dtype=bool)
+    for at in phases:
+        epoch = signal.epoch + at * signal.period
+        masked |= transit_mask(cleaned.raw.time, signal.period, epoch, signal.duration, width)
+    return detrend(cleaned.raw, cleaned.segment, detrending, masked)
 
 
 def _masked_noise(
     cleaned: CleanedLightCurve,
-    light_curve: LightCurve,
     signal: TransitSignal,
-    width: float,
-    pseudo: noise.PseudoTransits,
     detrending: DetrendSettings,
+    width: float,
+    hidden: tuple[float, ...],
+    pseudo: noise.PseudoTransits,
 ) -> float:
     """How much the trend's blindness below a mask adds to the variance of a transit's depth.
 
     A few pseudo-transits are hidden from the trend as the transits are, and measured again. Taking the ratio over
     the same events keeps it sharp: 40 of them give it to 10 %.
     """
-    per_shift = np.maximum(pseudo.usable.sum(axis=0), 0)
-    typical = float(np.median(per_shift[per_shift > 0])) if (per_shift > 0).any() else 0.0
-    if typical == 0:
+    per_shift = pseudo.usable.sum(axis=0)
+    apart = [np.abs((pseudo.phase - at + 0.5) % 1 - 0.5) * signal.period for at in hidden]
+    free = np.flatnonzero((per_shift > 0) & (np.min(apart, axis=0) > 1.5 * signal.duration))
+    if not width or not free.size:
         return 1.0
-    number = int(np.clip(math.ceil(MASKED_EVENTS / typical), 2, MASKED_SHIFTS))
-    shifts = np.unique(np.linspace(0, pseudo.phase.size - 1, number + 2).round().astype(int)[1:-1])
+    number = int(np.clip(math.ceil(MASKED_EVENTS / float(np.median(per_shift[free]))), 2, MASKED_SHIFTS))
+    shifts = free[np.unique(np.linspace(0, free.size - 1, number + 2).round().astype(int)[1:-1])]
     time = cleaned.raw.time
-    real = transit_mask(time, signal.period, signal.epoch, signal.duration, width)
     windows = noise.Windows.of(signal.period, signal.duration)
     off = noise.outside(time, signal.period, signal.epoch, transits.block_distance(signal))
     seen, unseen = [], []
     for shift in shifts:
         epoch = signal.epoch + pseudo.phase[shift] * signal.period
-        masked = real | transit_mask(time, signal.period, epoch, signal.duration, width)
-        hidden = detrend(cleaned.raw, cleaned.segment, detrending, masked)
-        events = noise.Samples(time[off], hidden.flux[off], cleaned.exposure[off]).measure(
+        blind = _hide(cleaned, signal, detrending, width, (*hidden, float(pseudo.phase[shift])))
+        events = noise.Samples(time[off], blind.flux[off], cleaned.exposure[off]).measure(
             epoch + pseudo.cycle * signal.period, windows
         )
         both = events.usable & pseudo.usable[:, shift]

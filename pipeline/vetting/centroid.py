@@ -86,7 +86,7 @@ def centroid(case: Case) -> Finding:
         distance,
         sigma,
         limit,
-        f"{said}; a source inside the aperture closer than {visible:.0f} arcsec would not have shown, and {BLIND}",
+        f"{said}; a source inside the aperture closer than {visible:.1f} arcsec would not have shown, and {BLIND}",
     )
 
 

@@ -25,6 +25,8 @@ STEPS_PER_DURATION = 4  # trial phases in one duration: a box a quarter off lose
 MOST_PHASES = 4000  # trial phases at most; finer than a duration / 4 up to periods of 1000 durations
 COVERAGE = 0.5  # least share of a box that must hold cadences
 FLANK_COVERAGE = 0.3  # same, of each flank
+CROWDED = 8.0  # durations to a period; below, the flanks of a pseudo-transit reach into the transit and are cut
+CROWDED_COVERAGE = 0.12  # share of each flank that must be left then
 LOCAL_WEIGHT = 20.0  # neighbouring differences the global noise counts for, when the local noise is measured
 FLOOR = 1e-9  # fraction or pixels; less noise than this is rounding
 CLIP = 4.0  # robust sigmas at which pseudo-events are clipped before their scatter is taken
@@ -80,13 +82,15 @@ class Samples:
         self._squares = _running(squares)
         self._known = _running(known)
 
-    def measure(self, centres: Floats, windows: Windows) -> Events:
+    def measure(self, centres: Floats, windows: Windows, flank_coverage: float = FLANK_COVERAGE) -> Events:
         """Measure the depth at every centre.
 
         Parameters
         ----------
         centres : (m,) BTJD days
         windows : Windows
+        flank_coverage : float
+            Least share of each flank that must hold cadences.
 
         Returns
         -------
@@ -101,8 +105,8 @@ class Samples:
         flank = windows.outer - windows.inner
         usable = (
             (covered[1] >= COVERAGE * 2 * windows.half)
-            & (covered[0] >= FLANK_COVERAGE * flank)
-            & (covered[2] >= FLANK_COVERAGE * flank)
+            & (covered[0] >= flank_coverage * flank)
+            & (covered[2] >= flank_coverage * flank)
             & (np.minimum(np.minimum(count[0], count[1]), count[2]) > 0)
         )
         near, known = self._squares[at[5]] - self._squares[at[0]], self._known[at[5]] - self._known[at[0]]
@@ -167,7 +171,8 @@ def pseudo_transits(
     # a shift of 0.9 belongs to the cycle it lies in when cycles are counted from transit to transit
     held = np.unique(np.floor((samples.time - epoch) / period).astype(np.int64))
     centres = epoch + (held[:, None] + shift[None, :]) * period
-    events = samples.measure(centres.ravel(), windows)
+    least = CROWDED_COVERAGE if period < CROWDED * duration else FLANK_COVERAGE
+    events = samples.measure(centres.ravel(), windows, least)
     depth, white = events.depth.reshape(centres.shape), events.white.reshape(centres.shape)
     usable = events.usable.reshape(centres.shape)
     independent = shift.size / number * period / (1.5 * duration)

@@ -25,6 +25,9 @@ def secondary(case: Case) -> Finding:
 
     Notes
     -----
+    A shallow dip is seen through the trend, which takes a part of it, of its error and of its upper limit alike (some
+    15 % at 3 hours under the default window); ``fold`` hides a sure one from the trend, and then it is whole.
+
     A hot planet is occulted too. A dip is let pass as an occultation when it is shallower than
     ``occultation_share`` of the transit, the body is no larger than ``largest_planet`` where the star's radius is
     known, and the planet need not reflect more light than falls on it: depth * (a / Rp)**2 < 1, with a / R* as the
@@ -32,7 +35,7 @@ def secondary(case: Case) -> Finding:
     """
     limit = case.settings.secondary_sigma
     pseudo = case.transits.pseudo
-    dip = deepest_dip(pseudo, case.views.masked_noise)
+    dip = deepest_dip(pseudo)
     expected = case.signal.period / case.signal.duration
     covered = pseudo.usable.any(axis=0)
     if dip is None or covered.size == 0 or covered.mean() < LEAST_COVERAGE:

@@ -1,6 +1,5 @@
 """The transits of one signal one by one, the pseudo-transits beside them, and the deepest dip among those."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,15 +79,13 @@ def block_distance(signal: TransitSignal) -> float:
     return min(signal.duration, max(0.6 * signal.duration, 0.25 * signal.period))
 
 
-def deepest_dip(pseudo: noise.PseudoTransits, masked_noise: float = 1.0) -> Dip | None:
+def deepest_dip(pseudo: noise.PseudoTransits) -> Dip | None:
     """Find the most significant dip among all phases away from the transit.
 
     Parameters
     ----------
     pseudo : PseudoTransits
         Of the flux.
-    masked_noise : float
-        Of the fold. The trend, which saw the dip, has taken as much of it as of the noise: both are given back.
 
     Returns
     -------
@@ -110,12 +107,11 @@ def deepest_dip(pseudo: noise.PseudoTransits, masked_noise: float = 1.0) -> Dip 
     wider = max(noise.inflation(z[others], pseudo.independent * share * others.sum() / known.sum(), ASSUMED), 1.0)
     trials = max(2 * pseudo.independent * share, 1.0)  # phases closer than a duration still differ: measured
     local = float(z[best]) / wider
-    restored = math.sqrt(masked_noise)
-    limit = float(np.max(depth[known] + 3 * wider * err[known])) * restored
+    limit = float(np.max(depth[known] + 3 * wider * err[known]))
     return Dip(
         phase=float(pseudo.phase[best]),
-        depth=float(depth[best]) * restored,
-        depth_err=float(err[best]) * wider * restored,
+        depth=float(depth[best]),
+        depth_err=float(err[best]) * wider,
         events=int(count[best]),
         sigma=noise.best_of(local, trials),
         local_sigma=local,
