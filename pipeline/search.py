@@ -252,7 +252,7 @@ def _spectrum(
             downsample_limit=settings.downsample_limit,
         )
     series = binned.bin_light_curve(lead.time, flux, weight, lead.start, lead.bin_width)
-    return spectrum.measure_spectrum(series, lead.grid, settings.templates, fold)
+    return spectrum.measure_spectrum(series, lead.grid, settings.templates, fold, settings.snr)
 
 
 def _finish(
@@ -325,9 +325,10 @@ def _refined_peaks(
     sigma_of: refine.SigmaOf = {}
     for j, template in enumerate(names):
         measured = current.sigma[:, j, column] > 0
-        if not measured.any():
-            return []
-        sigma_of[template] = (prepared.grid.durations[measured], current.sigma[measured, j, column])
+        if measured.any():  # other templates than the first are measured where a peak is worth them
+            sigma_of[template] = (prepared.grid.durations[measured], current.sigma[measured, j, column])
+    if not sigma_of:
+        return []
     found: list[_Found] = []
     for peak in _peaks(prepared, current, column, settings, names):
         trial = peak
@@ -335,12 +336,12 @@ def _refined_peaks(
             # only a signal may be named by a period below those asked for: there noise has many more chances
             known = _coarse_snr(current, column, peak) >= settings.snr
             limits = prepared.limits if known else (float(current.period[0]) * (1 - 1e-9), prepared.limits[1])
-            trial = refine.scan_harmonics(cadences, peak, names, sigma_of, prepared.grid.step, limits, fold)
+            trial = refine.scan_harmonics(cadences, peak, tuple(sigma_of), sigma_of, prepared.grid.step, limits, fold)
         ephemeris = refine.polish(cadences, trial, sigma_of, prepared.limits)
         measurement = refine.measure(cadences, ephemeris, _sigma(sigma_of, ephemeris))
         snr = measurement.snr
         if snr >= settings.snr:
-            ephemeris, measurement = _fitted(prepared, cadences, ephemeris, names, measurement)
+            ephemeris, measurement = _fitted(prepared, cadences, ephemeris, tuple(sigma_of), measurement)
         sde = (_coarse_snr(current, column, peak) - float(power.mean())) / spread if spread > 0 else 0.0
         if measurement.snr > 0:
             found.append(_Found(ephemeris, measurement, snr, sde))

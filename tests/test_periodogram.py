@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.periodogram import binned, grid, noise, refine
-from pipeline.periodogram.spectrum import rebin_for
+from pipeline.periodogram.spectrum import kernel, measure_spectrum, rebin_for
 from pipeline.types import Star
 
 
@@ -220,3 +220,20 @@ def test_errors_of_period_and_epoch_tell_how_far_off_they_are(name):
     # twelve skies tell an rms of 1 to about 20 %; the cadence, a fifth of the ingress, blurs the rest
     assert (rms < 1.7).all()
     assert (rms > 0.4).all()
+
+
+@pytest.mark.parametrize("shape", ["v", "limb-darkened"])
+def test_trying_other_templates_only_where_the_box_is_high_loses_no_signal(shape):
+    time = np.arange(0.0, 27.0, 10.0 / 1440.0)
+    made = sun_grid(cadence=10.0 / 1440.0)
+    for seed, depth in enumerate([0.0, 6e-4, 9e-4, 1.2e-3, 4e-3]):  # from nothing through the threshold to S/N 40
+        rng = np.random.default_rng(seed)
+        offset = (time - 1.3 + 2.05) % 4.1 - 2.05
+        flux = 1e-3 * rng.normal(size=time.size) - depth * binned.template_shape(shape, offset / 0.06)
+        series = binned.bin_light_curve(time, (flux - flux.mean())[:, None], np.ones(time.size), 0.0, 10.0 / 1440.0)
+        names = ("box", "limb-darkened", "v")
+        everywhere = measure_spectrum(series, made, names, kernel("numba"))
+        screened = measure_spectrum(series, made, names, kernel("numba"), threshold=7.1)
+        over = everywhere.snr[:, 0] >= max(7.1, 0.9 * float(everywhere.snr.max()))
+        np.testing.assert_array_equal(screened.snr[over], everywhere.snr[over])
+        assert (screened.snr <= everywhere.snr).all()

@@ -1,6 +1,6 @@
 """Measure the record: enqueue, claim, commit, summary. Prints JSON; every figure is of this machine, now.
 
-python benchmarks/state.py --targets 1000000 [--url postgresql://..] [--folder DIR]
+python benchmarks/record.py --targets 1000000 [--url postgresql://..] [--folder DIR]
 """
 
 import argparse
