@@ -48,7 +48,8 @@ def work(settings: Settings, duty: Duty, name: str | None = None) -> int:
         If a result can't be stored; unfinished claims are given back first, where the disk still lets us.
     """
     name = name or f"{socket.gethostname()}-{os.getpid()}-{time.time_ns() % 10**9:09d}"
-    state = State.open(settings.database, synchronous=settings.state.synchronous, step=crashpoints.at)
+    # the engine has read the whole file; a worker only joins in
+    state = State.open(settings.database, synchronous=settings.state.synchronous, step=crashpoints.at, check=False)
     state.register_worker(name, os.getpid(), socket.gethostname(), boot_id(), duty.now())
     beating = threading.Event()
     pulse = threading.Thread(target=_beat, args=(state, name, settings.engine.heartbeat_seconds, beating), daemon=True)
