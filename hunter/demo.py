@@ -64,7 +64,10 @@ def _judge(settings: Any, truth: Any, result: Any) -> int:
         out.print(f"  hunter {command} --home {settings.home}", markup=False, soft_wrap=True)
     if candidates:
         name = candidates[0]["name"]
-        out.print(f"  hunter review {name} --decision pc --reason 'flat bottom, no secondary' --home {settings.home}", soft_wrap=True)
+        out.print(
+            f"  hunter review {name} --decision pc --reason 'flat bottom, no secondary' --home {settings.home}",
+            soft_wrap=True,
+        )
     return 0 if not missed and right else 1
 
 

@@ -24,6 +24,14 @@ class Check:
     cure: str = ""
 
 
+CURES = {
+    "jax": 'pip install --force-reinstall jax jaxlib, or [compute] backend = "numba"',
+    "torch": "pip install --force-reinstall torch",
+    "database": "`hunter db check` says more; a `hunter db backup` beside it can take its place",
+    "model": "`hunter models verify` names the damage; `hunter models rollback` or `hunter train` gives another",
+}
+
+
 def examine(settings: Settings) -> Iterator[Check]:
     """Look at everything a night depends on; a check that breaks is itself a failure with its reason."""
     checks: list[Callable[[Settings], Check]] = [
@@ -41,14 +49,13 @@ def examine(settings: Settings) -> Iterator[Check]:
         try:
             yield check(settings)
         except Exception as error:
-            yield Check(check.__name__.strip("_"), "fail", f"{type(error).__name__}: {error}")
+            name = check.__name__.strip("_")
+            yield Check(name, "fail", " ".join(f"{error}".split()) or type(error).__name__, CURES.get(name, ""))
 
 
 def _python(settings: Settings) -> Check:
     version = ".".join(map(str, sys.version_info[:3]))
     cores = len(os.sched_getaffinity(0))
-    if sys.version_info < (3, 11):
-        return Check("python", "fail", version, "install Python 3.11 or newer")
     return Check("python", "ok", f"{version}, {cores} cores")
 
 
@@ -65,7 +72,9 @@ def _gpu_card() -> bool:
 
 
 def _jax(settings: Settings) -> Check:
-    seen = _child("import jax; print(jax.__version__, ','.join(f'{d.platform}:{d.device_kind}' for d in jax.devices()))")
+    seen = _child(
+        "import jax; print(jax.__version__, ','.join(f'{d.platform}:{d.device_kind}' for d in jax.devices()))"
+    )
     version, _, devices = seen.partition(" ")
     if _gpu_card() and "cpu:" in devices:
         return Check("jax", "warn", f"{version} sees {devices}", "a GPU is there: pip install 'transit-hunter[cuda]'")
@@ -73,7 +82,9 @@ def _jax(settings: Settings) -> Check:
 
 
 def _torch(settings: Settings) -> Check:
-    seen = _child("import torch; print(torch.__version__, torch.cuda.get_device_name() if torch.cuda.is_available() else 'cpu')")
+    seen = _child(
+        "import torch; print(torch.__version__, torch.cuda.get_device_name() if torch.cuda.is_available() else 'cpu')"
+    )
     version, _, device = seen.partition(" ")
     return Check("torch", "ok", f"{version} sees {device}")
 
@@ -85,7 +96,12 @@ def _disk(settings: Settings) -> Check:
     free = shutil.disk_usage(folder).free / 1e9
     floor = settings.engine.free_disk_mb / 1e3
     if free < floor:
-        return Check("disk", "fail", f"{free:.1f} GB free at {folder}", f"free some space: [engine] free_disk_mb is {floor * 1e3:g}")
+        return Check(
+            "disk",
+            "fail",
+            f"{free:.1f} GB free at {folder}",
+            f"free some space: [engine] free_disk_mb is {floor * 1e3:g}",
+        )
     status: Literal["ok", "warn"] = "warn" if free < 20 else "ok"
     cure = "a sector of 20,000 stars takes about 15 GB of phase results" if status == "warn" else ""
     return Check("disk", status, f"{free:.1f} GB free at {folder}", cure)
@@ -115,7 +131,7 @@ def _database(settings: Settings) -> Check:
     finally:
         state.close()
     if problems:
-        return Check("database", "fail", "; ".join(problems), "`hunter db check` says more; `hunter db backup` first")
+        return Check("database", "fail", "; ".join(problems), CURES["database"])
     return Check("database", "ok", "whole, and its counters are right")
 
 
@@ -145,6 +161,8 @@ def _model(settings: Settings) -> Check:
 
     model = choose_model(settings)
     if model is None:
-        return Check("model", "fail", "no usable model: signals will wait at score", "`hunter train`, or `hunter models promote`")
+        return Check(
+            "model", "fail", "no usable model: signals will wait at score", "`hunter train`, or `hunter models promote`"
+        )
     scorer = model.load()
     return Check("model", "ok", f"{scorer.name} sha256 {scorer.sha256[:12]}")

@@ -1,16 +1,20 @@
-"""One target now, through the same chain, in a small hunt of its own under ``<home>/once``."""
+"""One target now, through the same chain, in a small hunt of its own under ``<home>/once/<target>``."""
 
+import hashlib
 import os
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hunter.cli.common import WrongUsage
-from hunter.engine import night
+from hunter.cli.common import WrongUsage, make_home
+from hunter.engine import home_lock, night
+from hunter.progress import Progress
 from hunter.settings import load
 from state.reading import Reader
+from state.status import Status
 
 
 def hunt_once(
@@ -22,36 +26,74 @@ def hunt_once(
     ------
     WrongUsage
         If the archive has no such target, or a file does not exist.
+    hunter.engine.HomeLocked
+        If another ``hunter once`` is at work in this home.
+    KeyboardInterrupt, SystemExit
+        If a signal stopped the hunt before its end.
     """
-    from hunter.archives import open_archive
-    from hunter.archives.folder import FolderArchive
-
     settings = load(str(home), given)
+    found, source = _named(what, settings, sectors)
     own = settings.changed(
-        settings.home / "once",
+        make_home(settings.home / "once" / _folder_name(found)),
         state=replace(settings.state, url=""),
         compute=replace(settings.compute, workers=1),
         score=settings.score if predict else replace(settings.score, checkpoint="none"),
+        archive=replace(settings.archive, source=source),
     )
     if fresh:
-        shutil.rmtree(own.home / "cache", ignore_errors=True)
-        (own.home / "state" / "hunter.sqlite").unlink(missing_ok=True)
+        with home_lock(own.home):
+            shutil.rmtree(own.home / "cache", ignore_errors=True)
+            for name in ("hunter.sqlite", "hunter.sqlite-wal", "hunter.sqlite-shm"):
+                (own.home / "state" / name).unlink(missing_ok=True)
+    with Progress() as progress:
+        result = night(own, lambda: found, show=progress.show, say=progress.say)
+    if result.stopped_by is not None:
+        raise SystemExit(128 + result.stopped_by)
+    with Reader(own.database) as reader:
+        shown = [row for item in found for row in [reader.target(item.target.kind, item.target.key)] if row]
+    return [_told(row, predict) | {"candidates_folder": str(own.home / "candidates")} for row in shown]
+
+
+def _folder_name(found: Sequence[Any]) -> str:
+    """A home for each target, or set of targets: what an earlier call left unfinished is not hunted along."""
+    names = sorted(item.target.name for item in found)
+    name = re.sub(r"[^A-Za-z0-9._+-]+", "_", names[0])[:80]
+    if len(names) == 1:
+        return name
+    return f"{name}_and_{len(names) - 1}_more_{hashlib.sha256(chr(10).join(names).encode()).hexdigest()[:8]}"
+
+
+def _told(row: dict[str, Any], predict: bool) -> dict[str, Any]:
+    """Without --predict a signal waits for a score that nobody asked for: say so."""
+    if predict or row["status"] != Status.HELD:
+        return row
+    last = row["moves"][-1] | {"because": "not scored: --predict asks for that"}
+    return row | {"moves": [*row["moves"][:-1], last]}
+
+
+def _named(what: Sequence[str], settings: Any, sectors: Sequence[int]) -> tuple[list[Any], str]:
+    """The targets that were asked for, and the folder they come from."""
+    from hunter.archives import open_archive
+    from hunter.archives.folder import FolderArchive
+
     paths = [Path(text).expanduser() for text in what]
     if all(path.is_file() for path in paths):
         folder = Path(os.path.commonpath([path.absolute().parent for path in paths]))
         only = [path.absolute() for path in paths]
-        found = list(FolderArchive(folder, settings.archive, settings.hunt.combine, sectors=sectors, only=only).targets())
-    else:
-        missing = next((text for text, path in zip(what, paths, strict=True) if os.sep in text and not path.is_file()), None)
-        if missing or len(what) > 1:
-            raise WrongUsage(f"{missing or ' '.join(what)}: no such file, and one target at a time")
-        wanted = what[0].upper().replace(" ", "").removeprefix("TIC")
-        folder = Path(settings.archive.source).expanduser().absolute()
-        found = [item for item in open_archive(settings, sectors).targets() if wanted in (item.target.key, item.target.name.replace(" ", ""))]
-        if not found:
-            raise WrongUsage(f"{what[0]} is not in {settings.archive.source}")
-    own = own.changed(archive=replace(settings.archive, source=str(folder)))
-    night(own, lambda: found)
-    reader = Reader(own.database)
-    shown = [row for item in found for row in reader.find(item.target.name)]
-    return [row | {"candidates_folder": str(own.home / "candidates")} for row in shown]
+        archive = FolderArchive(folder, settings.archive, settings.hunt.combine, sectors=sectors, only=only)
+        return list(archive.targets()), str(folder)
+    for text, path in zip(what, paths, strict=True):
+        if not path.is_file() and (os.sep in text or path.suffix or path.exists()):
+            told = "is a folder: name files in it, or give --archive" if path.is_dir() else "no such file"
+            raise WrongUsage(f"{text}: {told}")
+    if len(what) > 1:
+        raise WrongUsage(f"{' '.join(what)}: one target at a time; quote a name with a space in it")
+    wanted = what[0].upper().replace(" ", "").removeprefix("TIC")
+    found = [
+        item
+        for item in open_archive(settings, sectors).targets()
+        if wanted in (item.target.key.split()[0], item.target.key, item.target.name.upper().replace(" ", ""))
+    ]
+    if not found:
+        raise WrongUsage(f"{what[0]} is not in {settings.archive.source}")
+    return found, str(Path(settings.archive.source).expanduser().absolute())

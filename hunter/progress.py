@@ -6,15 +6,19 @@ import time
 from types import TracebackType
 from typing import Any
 
+from hunter.cli.common import lasting, plural
+
 EVERY = 10.0  # seconds between plain lines
 
 
 class Progress:
     """Shows a :class:`hunter.engine.Night` while it lasts."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int | None = None) -> None:
+        self.limit = limit  # targets hunted at most
         self.live: Any = None
         self.last = 0.0
+        self.line = ""
         self.began = time.monotonic()
 
     def __enter__(self) -> "Progress":
@@ -27,7 +31,9 @@ class Progress:
             self.live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self.live is not None:
             self.live.stop()
 
@@ -39,19 +45,27 @@ class Progress:
 
     def show(self, night: Any, summary: dict[str, Any]) -> None:
         counts = summary["counts"]
-        waiting = counts.get("QUEUED", 0) + counts.get("RUNNING", 0)
         total = sum(counts.values())
+        resting = total - counts["QUEUED"] - counts["RUNNING"]
+        to_do = total - resting if self.limit is None else min(total - resting, max(0, self.limit - night.hunted))
         spent = time.monotonic() - self.began
         rate = night.hunted / spent * 3600 if spent > 0 else 0.0
-        left = f", {waiting / rate * 60:.0f} min to go" if rate > 0 and waiting else ""
-        line = f"{total - waiting}/{total} targets, {counts.get('CANDIDATE', 0)} candidates, {rate:,.0f} stars/hour{left}"
+        line = f"{resting:,} of {plural(total, 'target')} done, {plural(counts['CANDIDATE'], 'candidate')}"
+        if rate and to_do:
+            line += f", {rate:,.0f} stars/hour, {lasting(to_do / rate * 3600)} to go"
+        elif to_do and not night.hunted:
+            line += ", warming up" if not night.phase else ""
         if self.live is not None:
             from rich.console import Group
             from rich.progress_bar import ProgressBar
             from rich.text import Text
 
-            doing = [Text(f"  {phase:<8} {target}", style="dim") for phase, target, _ in night.phase.values()]
-            self.live.update(Group(Text(line), ProgressBar(total=max(total, 1), completed=total - waiting), *doing), refresh=True)
-        elif time.monotonic() - self.last >= EVERY or not waiting:
-            self.last = time.monotonic()
+            doing = [
+                Text(f"  {phase:<8} {target}", style="dim", no_wrap=True, overflow="ellipsis")
+                for phase, target, _ in night.phase.values()
+            ]
+            bar = ProgressBar(total=max(resting + to_do, 1), completed=resting)
+            self.live.update(Group(Text(line), bar, *doing), refresh=True)
+        elif line != self.line and (time.monotonic() - self.last >= EVERY or not to_do):
+            self.last, self.line = time.monotonic(), line
             print(line, file=sys.stderr, flush=True)

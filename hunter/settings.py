@@ -258,6 +258,8 @@ def _environment(mistakes: list[str]) -> dict[tuple[str, str], tuple[Any, str]]:
 
 
 def _build(cls: type, values: Mapping[str, tuple[Any, str]], mistakes: list[str]) -> Any:
+    if not values:
+        return cls()  # nothing to check, and a check costs milliseconds
     from pydantic import TypeAdapter, ValidationError
 
     names = {item.name: item for item in dataclasses.fields(cls)}

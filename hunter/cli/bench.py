@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
-from hunter.cli.common import AsJson, Home, console, examples, give, say
+from hunter.cli.common import AsJson, Home, console, examples, give, plural, say
 
-bench = typer.Typer(name="bench", help="This machine's stars an hour, paired against a peer in the same run.", no_args_is_help=True)
+bench = typer.Typer(
+    name="bench", help="This machine's stars an hour, paired against a peer in the same run.", no_args_is_help=True
+)
 
 
 @bench.command("night")
@@ -20,7 +22,7 @@ def bench_night(
     json: AsJson = False,
 ) -> None:
     """Time whole hunts, one worker, against lightkurve + astropy BLS on the same files."""
-    from hunter.bench import night
+    from hunter.bench.night import time_night
     from hunter.settings import SettingsError, find_home, load, overrides
 
     try:
@@ -29,14 +31,17 @@ def bench_night(
         home = str(Path.cwd())
     source = None if archive is None else str(Path(archive).expanduser().absolute())
     settings = load(home, overrides(archive__source=source))
-    found = night(settings, rounds=rounds, limit=limit, say=say)
+    found = time_night(settings, rounds=rounds, limit=limit, say=say)
     if json:
         give(found)
         return
     out = console()
     out.print(f"hunt            {found['hunt_stars_per_hour']:>10,.0f} stars/hour, one process, everything included")
     out.print(f"notebook stack  {found['notebook_stars_per_hour']:>10,.0f} stars/hour, one process")
-    out.print(f"ratio           {found['ratio']:>10.1f}  (median of {found['rounds']} paired rounds, {found['targets']} targets)")
+    out.print(
+        f"ratio           {found['ratio']:>10.1f}  "
+        f"(median of {found['rounds']} paired rounds, {plural(found['targets'], 'target')})"
+    )
     for phase, spent in found["milliseconds_by_phase"].items():
         out.print(f"  {phase:<20}{spent:8.1f} ms a star")
 
@@ -45,12 +50,13 @@ def bench_night(
 @examples("hunter bench search", "hunter bench search --repeats 9 --json")
 def bench_search(
     repeats: Annotated[int, typer.Option(min=1, help="Paired repetitions; medians are printed.")] = 5,
+    jax: Annotated[bool, typer.Option("--jax", help="Time the JAX kernel too, on the device it sees.")] = False,
     json: AsJson = False,
 ) -> None:
     """Time the search kernels against astropy's BoxLeastSquares on the same grid, one simulated sector."""
-    from hunter.bench import search
+    from hunter.bench.search import time_search
 
-    found = search(repeats=repeats)
+    found = time_search(repeats, jax)
     if json:
         give(found)
         return

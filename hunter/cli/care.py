@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hunter.cli.common import AsJson, Home, WrongUsage, console, examples, give, say
+from hunter.cli.common import AsJson, Home, WrongUsage, console, examples, give, plural, say
 
 database = typer.Typer(name="db", help="Back up, check and migrate the database.", no_args_is_help=True)
 
@@ -16,7 +16,6 @@ database = typer.Typer(name="db", help="Back up, check and migrate the database.
 def doctor(home: Home = None, json: AsJson = False) -> None:
     """Look at everything a night depends on: each line ok, warn or fail, with the cure. Exit 1 if one fails."""
     from dataclasses import asdict
-    from types import SimpleNamespace
 
     from hunter.doctor import examine
     from hunter.settings import SettingsError, find_home, load
@@ -32,8 +31,8 @@ def doctor(home: Home = None, json: AsJson = False) -> None:
     for check in examine(settings):
         checks.append(check)
         if not json:
-            out.print(f"[{colours[check.status]}]{check.status:<5}[/] {check.name:<9}", end="")
-            out.print(check.note + (f" -> {check.cure}" if check.cure else ""), markup=False)
+            out.print(f"[{colours[check.status]}]{check.status:<5}[/] {check.name:<9} ", end="")
+            out.print(check.note + (f" -> {check.cure}" if check.cure else ""), markup=False, soft_wrap=True)
     if json:
         give([asdict(check) for check in checks])
     if any(check.status == "fail" for check in checks):
@@ -46,9 +45,11 @@ def doctor(home: Home = None, json: AsJson = False) -> None:
     "hunter retry --all --because 'mended the reader'",
 )
 def retry(
-    target: Annotated[list[str] | None, typer.Argument(metavar="[TARGET]..", help="Targets to queue again.")] = None,
+    target: Annotated[list[str] | None, typer.Argument(metavar="TARGET", help="Targets to queue again.")] = None,
     home: Home = None,
-    error_class: Annotated[str | None, typer.Option("--class", help="All failures of this class; see `hunter status`.")] = None,
+    error_class: Annotated[
+        str | None, typer.Option("--class", help="All failures of this class; see `hunter status`.")
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All that are quarantined, deferred or held.")] = False,
     because: Annotated[str, typer.Option(help="Kept in the history.")] = "asked by hand",
     json: AsJson = False,
@@ -66,7 +67,7 @@ def retry(
         found = {text: [row["name"] for row in reader.find(text)] for text in target or []}
     unknown = [text for text, rows in found.items() if not rows]
     if unknown:
-        raise WrongUsage(f"{', '.join(unknown)}: not in this hunt; `hunter status` shows what is")
+        raise WrongUsage(f"{', '.join(unknown)}: not in this hunt: give TIC numbers or candidates' names")
     names = [name for rows in found.values() for name in rows]
     outcomes = () if names else (Status.QUARANTINED, Status.DEFERRED, Status.HELD)
     state = State.open(settings.database, synchronous=settings.state.synchronous)
@@ -77,9 +78,11 @@ def retry(
     if json:
         give({"queued": again})
     else:
-        print(f"{again} targets are queued again")
-    if not again:
-        say("none of them is in an outcome that can be retried")
+        print(f"{plural(again, 'target')} queued again")
+    if again:
+        say("next: the same hunter run takes them up")
+    else:
+        say("none of them rests in an outcome that a retry changes")
         sys.exit(1)
 
 
@@ -107,7 +110,7 @@ def backup(
 @database.command("check")
 @examples("hunter db check --json")
 def check(home: Home = None, json: AsJson = False) -> None:
-    """Check the database from end to end; exit 1 if something is wrong."""
+    """Check the whole database; exit 1 if something is wrong."""
     from hunter.settings import load
     from state.store import State
 
@@ -128,7 +131,10 @@ def check(home: Home = None, json: AsJson = False) -> None:
 @database.command("migrate")
 @examples("hunter db migrate")
 def migrate(home: Home = None) -> None:
-    """Bring the database to this version's schema; a copy is kept beside it. Every opening does the same."""
+    """Bring the database to this version's schema.
+
+    A copy is kept beside it. Every command that writes does the same.
+    """
     from hunter.settings import load
     from state.store import State
 

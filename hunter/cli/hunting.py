@@ -2,31 +2,40 @@
 
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any
 
 import typer
 
-from hunter.cli.common import AsJson, Home, WrongUsage, console, examples, give, say
+from hunter.cli.common import AsJson, Home, WrongUsage, console, examples, give, make_home, one_of, plural, say
 
-Device = Annotated[str, typer.Option("--device", help="auto, cpu or gpu: where the search runs.")]
+Device = Annotated[
+    str,
+    typer.Option("--device", metavar="auto|cpu|gpu", help="Where the search runs; auto is a GPU where there is one."),
+]
 
 
 @examples("hunter init", "hunter init ~/hunts/sector-90")
 def init(
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="The home to be; made if it is not there.")] = Path("."),
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The home to be; made if it is not there.", show_default="here")
+    ] = Path("."),
 ) -> None:
     """Make a home: a commented hunter.toml and the folders beside it."""
     from hunter.settings import template
 
+    folder = folder.expanduser()
     file = folder / "hunter.toml"
     if file.exists():
         raise WrongUsage(f"{file} exists already: edit it, or choose another folder")
+    make_home(folder)
     for name in ("state", "cache", "candidates", "models", "logs"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
+        (folder / name).mkdir(exist_ok=True)
     file.write_text(template())
     print(file)
-    say(f"edit {file}, then: hunter run --home {folder} --archive DIR")
+    say(f"edit {file}, then: hunter run --home {quote(str(folder))} --archive DIR")
 
 
 @examples(
@@ -38,9 +47,15 @@ def run(
     home: Home = None,
     archive: Annotated[str | None, typer.Option(metavar="DIR", help="Folder of light curves to hunt.")] = None,
     sector: Annotated[list[int] | None, typer.Option(metavar="N", help="Only these sectors; may be repeated.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Hunt at most this many targets.")] = None,
-    tic_list: Annotated[Path | None, typer.Option(metavar="FILE", help="Only these targets, one TIC a line.")] = None,
-    threshold: Annotated[float | None, typer.Option(help="Probability from which a signal is a candidate.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Hunt at most this many targets; the next run goes on.")
+    ] = None,
+    tic_list: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Only these targets, one TIC number a line.")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Probability (0 to 1) from which a signal is a candidate.")
+    ] = None,
     snr: Annotated[float | None, typer.Option(help="S/N from which a peak is a signal.")] = None,
     bls_threshold: Annotated[float | None, typer.Option(help="The same for method two-pass-bls, as bls_power.")] = None,
     checkpoint: Annotated[str | None, typer.Option(metavar="MODEL", help="Folder of the model that scores.")] = None,
@@ -79,25 +94,33 @@ def run(
         listed = [item for item in source.targets() if wanted is None or item.target.key.split()[0] in wanted]
         if source.ignored:
             say(source.ignored_line())
-        if not listed:
+        if wanted is not None and not listed:
             raise WrongUsage(f"--tic-list {tic_list}: none of its targets is in {settings.archive.source}")
-        say(f"{len(listed)} targets")
-        return listed[:limit] if limit else listed
+        say(plural(len(listed), "target"))
+        return listed
 
     if dry_run:
-        _dry_run(settings, found(), json)
+        _dry_run(settings, found()[:limit], json)
         return
+    make_home(settings.home)
     if no_cache:
         _forget(settings)
     from hunter.progress import Progress
 
-    with Progress() as progress:
+    with Progress(limit) as progress:
         result = night(settings, found, limit=limit, max_hours=max_hours, show=progress.show, say=progress.say)
     from state.reading import Reader
 
     summary = Reader(settings.database).summary(time.time())
     if json:
-        give({"hunted": result.hunted, "outcomes": result.outcomes, "status": summary["counts"], "seconds": result.seconds})
+        give(
+            {
+                "hunted": result.hunted,
+                "outcomes": result.outcomes,
+                "status": summary["counts"],
+                "seconds": result.seconds,
+            }
+        )
     else:
         _report(settings, result, summary)
     if result.stopped_by is not None and summary["counts"].get("QUEUED", 0):
@@ -108,8 +131,7 @@ def run(
 
 def _backend(device: str) -> str | None:
     choices = {"auto": None, "cpu": "numba", "gpu": "jax"}
-    if device not in choices:
-        raise WrongUsage(f"--device {device}: must be auto, cpu or gpu")
+    one_of("--device", device, choices)
     if device == "gpu":
         from hunter.worker import gpu_present
 
@@ -124,15 +146,16 @@ def _tic_list(file: Path) -> set[str]:
     try:
         lines = file.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise WrongUsage(f"--tic-list {file}: cannot be read: {error}") from None
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise WrongUsage(f"--tic-list {file}: cannot be read: {why}") from None
     for number, line in enumerate(lines, 1):
         text = line.partition("#")[0].strip().upper().removeprefix("TIC").strip().split(",")[0]
         if text and not text.isdigit():
-            raise WrongUsage(f"{file}:{number}: {line.strip()!r} is no TIC number")
+            raise WrongUsage(f"--tic-list {file}:{number}: {line.strip()!r} is no TIC number")
         if text:
             wanted.add(str(int(text)))
     if not wanted:
-        raise WrongUsage(f"--tic-list {file}: holds no target")
+        raise WrongUsage(f"--tic-list {file}: holds no target: write one TIC number a line")
     return wanted
 
 
@@ -150,7 +173,7 @@ def _forget(settings: Any) -> None:
             again = state.requeue(because="asked with --no-cache", now=time.time())
         finally:
             state.close()
-    say(f"phase results forgotten, {again} targets queued again")
+    say(f"phase results forgotten, {plural(again, 'target')} queued again")
 
 
 def _dry_run(settings: Any, listed: list[Any], json: bool) -> None:
@@ -169,25 +192,39 @@ def _dry_run(settings: Any, listed: list[Any], json: bool) -> None:
     if json:
         give({"targets": len(listed), "files": files, "hours": hours, "gigabytes": gigabytes})
         return
-    took = "unknown before the first night" if hours is None else f"about {hours:.2f} h on {worker_count(settings)} workers"
-    print(f"{len(listed)} targets in {files} files; {took}; about {gigabytes:.2f} GB of phase results")
+    took = (
+        "unknown before the first night"
+        if hours is None
+        else f"about {hours:.2f} h on {worker_count(settings)} workers"
+    )
+    print(
+        f"{plural(len(listed), 'target')} in {plural(files, 'file')}; {took}; about {gigabytes:.2f} GB of phase results"
+    )
 
 
-def _report(settings: Any, result: Any, summary: dict[str, Any]) -> None:
-    out = console()
+def _report(settings: Any, result: Any, summary: Mapping[str, Any]) -> None:
+    """What the night did, how the whole hunt stands, and what to do next."""
+    counts = summary["counts"]
     rate = result.hunted / result.seconds * 3600 if result.seconds else 0
-    out.print(f"{result.hunted} targets hunted in {result.seconds:.0f} s ({rate:,.0f} stars/hour)")
-    for outcome, count in sorted(summary["counts"].items()):
+    if result.hunted:
+        print(f"{plural(result.hunted, 'target')} hunted in {result.seconds:.0f} s ({rate:,.0f} stars/hour)")
+    elif not counts["QUEUED"]:
+        print("nothing new: every target listed was hunted before with these files and settings")
+    for outcome, count in sorted(counts.items()):
         if count:
-            out.print(f"  {outcome:<12} {count}")
+            print(f"  {outcome:<12} {count:,}")
     if result.deaths:
-        out.print(f"  {result.deaths} workers died; their targets were taken up again")
-    out.print(f"candidates: {settings.home / 'candidates' / 'index.html'}")
-    home = settings.file.parent if settings.file else settings.home
-    if summary["counts"].get("CANDIDATE"):
-        out.print(f"next: hunter candidates --home {home}")
-    if summary["counts"].get("QUARANTINED") or summary["counts"].get("DEFERRED"):
-        out.print(f"next: hunter status --home {home}, then hunter retry --home {home}")
+        print(f"{plural(result.deaths, 'worker')} died; their targets were taken up again")
+    print(f"candidates: {settings.home / 'candidates' / 'index.html'}")
+    home = quote(str(settings.file.parent if settings.file else settings.home))
+    if counts["QUEUED"]:
+        say(f"{plural(counts['QUEUED'], 'target')} wait: the same command goes on where it was")
+    if counts["CANDIDATE"]:
+        say(f"next: hunter candidates --home {home}")
+    if counts["QUARANTINED"] or counts["DEFERRED"]:
+        say(f"next: hunter status --home {home} shows why; hunter retry --all --home {home} queues them again")
+    if counts["HELD"]:
+        say(f"next: hunter models list --home {home} shows why {plural(counts['HELD'], 'target')} could not be scored")
 
 
 @examples(
@@ -195,20 +232,26 @@ def _report(settings: Any, result: Any, summary: dict[str, Any]) -> None:
     "hunter once 'TIC 261136679' --home hunts/first --json",
 )
 def once(
-    what: Annotated[list[str], typer.Argument(metavar="TARGET|FILE..", help="Files, or one target of the archive.")],
+    what: Annotated[list[str], typer.Argument(metavar="TARGET|FILE", help="Files, or one target of the archive.")],
     home: Home = None,
     archive: Annotated[str | None, typer.Option(metavar="DIR", help="Folder to look for TARGET in.")] = None,
     sector: Annotated[list[int] | None, typer.Option(metavar="N", help="Only these sectors.")] = None,
     period_min: Annotated[float | None, typer.Option(help="Shortest trial period, days.")] = None,
     period_max: Annotated[float | None, typer.Option(help="Longest trial period, days.")] = None,
-    nperiods: Annotated[int | None, typer.Option(min=2, help="Number of trial periods, instead of the grid's own.")] = None,
+    nperiods: Annotated[
+        int | None, typer.Option(min=2, help="Number of trial periods, instead of the grid's own.")
+    ] = None,
     snr: Annotated[float | None, typer.Option(help="S/N from which a peak is a signal.")] = None,
     threshold: Annotated[float | None, typer.Option(help="Probability from which a page is written.")] = None,
     predict: Annotated[bool, typer.Option("--predict", help="Score the signals and write the pages.")] = False,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Forget what an earlier call computed.")] = False,
     json: AsJson = False,
 ) -> None:
-    """Hunt one target now, in a small hunt of its own under <home>/once, and print what was found."""
+    """Hunt one target now, in a small hunt of its own under <home>/once/TARGET, and print what was found.
+
+    Without a hunt here the folder at hand is its home.
+    """
+    from hunter.engine import UNRESOLVED
     from hunter.once import hunt_once
     from hunter.settings import SettingsError, find_home, overrides
 
@@ -227,16 +270,23 @@ def once(
     found = hunt_once(what, folder, given, sectors=sector or [], predict=predict, fresh=no_cache)
     if json:
         give(found)
-        return
-    from hunter.screen import show_target
+    else:
+        from hunter.screen import show_target
 
-    for target in found:
-        show_target(target, console())
+        for target in found:
+            show_target(target, console())
+    unresolved = set(UNRESOLVED) | {"QUEUED", "RUNNING"}
+    if not predict:
+        unresolved -= {"HELD"}  # nobody asked for a score
+    if any(target["status"] in unresolved for target in found):
+        sys.exit(3)
 
 
 @examples("hunter demo", "hunter demo --stars 40 --home /tmp/demo")
 def demo(
-    home: Annotated[Path | None, typer.Option("--home", metavar="DIR", help="Where to hunt; hunter-demo otherwise.")] = None,
+    home: Annotated[
+        Path | None, typer.Option("--home", metavar="DIR", help="Where to hunt; hunter-demo otherwise.")
+    ] = None,
     stars: Annotated[int, typer.Option(min=6, max=2000, help="Simulated stars in the sector.")] = 16,
     seed: Annotated[int, typer.Option(help="Another number, another sky.")] = 1,
 ) -> None:

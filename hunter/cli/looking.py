@@ -1,14 +1,16 @@
 """Commands that look: status, candidates, show, review, verify, export. They import no science."""
 
+import errno
 import os
 import sys
 import time
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any
 
 import typer
 
-from hunter.cli.common import AsJson, Home, WrongUsage, console, examples, give, say
+from hunter.cli.common import AsJson, Home, HomeUnusable, WrongUsage, console, examples, give, one_of, plural, say
 
 export = typer.Typer(name="export", help="Write the record of the hunt as files others read.", no_args_is_help=True)
 Out = Annotated[str | None, typer.Option("--out", metavar="FILE", help="Where to; - is stdout.")]
@@ -30,48 +32,116 @@ def status(
 ) -> None:
     """Show how the hunt stands: phases, outcomes, pace, time to go, failures, candidates, workers."""
     from hunter.screen import dashboard
+    from hunter.settings import load
+    from state.reading import Reader
+    from state.status import DatabaseMissing
 
-    settings, reader = _reader(home)
+    settings = load(home, light=True)
+    try:
+        reader = Reader(settings.database)
+    except DatabaseMissing:
+        if not settings.home.is_dir():
+            raise
+        _never_hunted(settings, json)
+        return
     if json:
-        give(reader.summary(time.time()) | {"home": str(settings.home)})
+        give(_summary(reader, time.time()) | {"home": str(settings.home)})
         return
+    out = console()
     if not watch:
-        console().print(dashboard(reader.summary(time.time()), settings.home, time.time()))
+        now = time.time()
+        out.print(dashboard(_summary(reader, now), settings.home, now, out.width))
         return
-    if not sys.stdout.isatty():
-        raise WrongUsage("--watch needs a terminal: use --json in a loop instead")
+    if not out.is_terminal or out.is_dumb_terminal:
+        raise WrongUsage("--watch needs a terminal: use hunter status --json in a loop instead")
+    import signal
+
     from rich.live import Live
 
-    with Live(console=console(), screen=True, auto_refresh=False) as live:
+    # a plain SIGTERM would leave the terminal on the screen that we draw on
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    with Live(console=out, screen=True, auto_refresh=False) as live:
         try:
             while True:
-                live.update(dashboard(reader.summary(time.time()), settings.home, time.time()), refresh=True)
+                now = time.time()
+                live.update(dashboard(_summary(reader, now), settings.home, now, out.width), refresh=True)
                 time.sleep(1)
         except KeyboardInterrupt:
-            pass
+            pass  # the way to leave
+
+
+def _summary(reader: Any, now: float) -> dict[str, Any]:
+    """The summary of the state, each failure's example with its reason."""
+    found: dict[str, Any] = reader.summary(now)
+    for row in found["failures"]:
+        if row["example"]:
+            row["example"] = _with_reason(reader, row["example"])
+    return found
+
+
+def _with_reason(reader: Any, row: dict[str, Any]) -> dict[str, Any]:
+    """The row with the reason of its last move: a traceback is kept only where the fault is ours."""
+    if row["error"] or row["status"] not in ("UNUSABLE", "NO_DATA", "DEFERRED"):
+        return row
+    moves = reader.target(row["kind"], row["key"])["moves"]
+    return row | {"because": moves[-1]["because"] if moves else None}
+
+
+def _never_hunted(settings: Any, json: bool) -> None:
+    """A home that is there, and nothing in it yet: no mistake, so no error."""
+    if json:
+        give({"home": str(settings.home), "total": 0, "counts": {}})
+    else:
+        print(f"{settings.home}\nnobody has hunted here yet")
+        say(f"next: hunter run --home {quote(str(settings.home))} --archive DIR")
 
 
 @examples("hunter candidates", "hunter candidates --min-probability 0.95 --sort snr", "hunter candidates --json")
 def candidates(
     home: Home = None,
-    sort: Annotated[str, typer.Option(help="probability, snr, sde, period, depth, name or published.")] = "probability",
+    sort: Annotated[
+        str, typer.Option(metavar="WORD", help="probability, snr, sde, period, depth, name or published.")
+    ] = "probability",
     limit: Annotated[int | None, typer.Option(min=1, help="Show at most this many.")] = None,
-    min_probability: Annotated[float | None, typer.Option(help="Only from this probability on.")] = None,
+    min_probability: Annotated[float | None, typer.Option(help="Only from this probability on, 0 to 1.")] = None,
     min_snr: Annotated[float | None, typer.Option(help="Only from this S/N on.")] = None,
-    decision: Annotated[str | None, typer.Option(help="Only those reviewed so; unreviewed for the others.")] = None,
+    decision: Annotated[
+        str | None, typer.Option(metavar="WORD", help="Only those reviewed so (pc, eb, ...), or unreviewed.")
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """List the candidates, best first."""
     from hunter.screen import candidate_table
+    from state.reading import SORTS
 
     settings, reader = _reader(home)
     rows = reader.candidates(
-        sort=sort, limit=limit, min_probability=min_probability, min_snr=min_snr, decision=decision
+        sort=one_of("--sort", sort, SORTS),
+        limit=limit,
+        min_probability=min_probability,
+        min_snr=min_snr,
+        decision=None if decision is None else _decision(decision, "unreviewed"),
     )
     if json:
         give(rows)
         return
-    console().print(candidate_table(rows, settings.home))
+    if not rows and reader.candidates(limit=1):
+        say("no candidate fits: take an option away")
+        return
+    out = console()
+    out.print(candidate_table(rows, settings.home, out.width))
+
+
+def _decision(word: str, *others: str) -> str:
+    """The full name of a decision, or one of the other words."""
+    from candidates.review import InvalidDecision, parse_decision
+
+    if word in others:
+        return word
+    try:
+        return str(parse_decision(word))
+    except InvalidDecision as error:
+        raise WrongUsage(str(error)) from None
 
 
 @examples("hunter show 'TIC 261136679'", "hunter show 261136679 --json")
@@ -83,10 +153,10 @@ def show(
     """Show all that is recorded of one target: signals, findings, pages, reviews, history."""
     from hunter.screen import show_target
 
-    _, reader = _reader(home)
-    found = reader.find(target)
+    settings, reader = _reader(home)
+    found = [row | {"candidates_folder": str(settings.home / "candidates")} for row in reader.find(target)]
     if not found:
-        raise WrongUsage(f"{target} is not in this hunt: `hunter status` shows what is")
+        raise WrongUsage(f"{target} is not in this hunt: give a TIC number or a candidate's name")
     if json:
         give(found)
         return
@@ -99,8 +169,13 @@ def show(
     "hunter review TIC_261136679_p6.267890",
 )
 def review(
-    candidate: Annotated[str, typer.Argument(metavar="CANDIDATE", help="Name of the candidate, as its files are called.")],
-    decision: Annotated[str | None, typer.Option("--decision", "-d", help="pc, eb, fp, fa, ...; see the error for all.")] = None,
+    candidate: Annotated[
+        str, typer.Argument(metavar="CANDIDATE", help="Name of the candidate, as its files are called.")
+    ],
+    decision: Annotated[
+        str | None,
+        typer.Option("--decision", "-d", metavar="WORD", help="pc, kp, eb, neb, fp, fa, v or u; or the whole word."),
+    ] = None,
     reason: Annotated[str, typer.Option("--reason", "-r", help="Why, in a sentence.")] = "",
     by: Annotated[str | None, typer.Option("--by", help="Who decides; your user name otherwise.")] = None,
     home: Home = None,
@@ -108,33 +183,34 @@ def review(
 ) -> None:
     """Record a decision on a candidate, with its reason, by whom and when; or show the decisions so far.
 
+    \b
+    pc  planet candidate    kp   known planet      fp  false positive (not a planet)   v  variable star
+    eb  eclipsing binary    neb  nearby eclipse    fa  false alarm (no real dip)       u  unsure
+
     Decisions are only ever added: a later one stands beside the earlier, and the latest counts.
     """
-    from candidates.review import InvalidDecision, parse_decision
-
     settings, reader = _reader(home)
     row = next((row for row in reader.candidates() if row["name"] == candidate), None)
     if row is None:
         raise WrongUsage(f"{candidate} is no candidate of this hunt: `hunter candidates` lists them")
+    if decision is None and reason.strip():
+        raise WrongUsage("--decision is missing: a reason alone decides nothing")
     if decision is not None:
-        try:
-            word = parse_decision(decision)
-        except InvalidDecision as error:
-            raise WrongUsage(str(error)) from None
+        word = _decision(decision)
         if not reason.strip():
             raise WrongUsage("--reason is missing: a decision without its reason helps nobody later")
         import getpass
 
+        from hunter.pages import rewrite_index
         from state.store import State
 
-        state = State.open(settings.database, synchronous=settings.state.synchronous)
+        reviewer = by or os.environ.get("HUNTER_REVIEWER") or getpass.getuser()
+        state = State.open(settings.database, synchronous=settings.state.synchronous, check=False)
         try:
-            state.review(candidate, str(word), reason.strip(), by or os.environ.get("HUNTER_REVIEWER") or getpass.getuser(), time.time())
+            state.review(candidate, word, reason.strip(), reviewer, time.time())
         finally:
             state.close()
-        say(f"{candidate}: {word}")
-        from hunter.pages import rewrite_index
-
+        say(f"{candidate}: {word.replace('_', ' ')}, by {reviewer}")
         rewrite_index(settings, time.time())
     decisions = [
         other
@@ -161,7 +237,9 @@ def verify(home: Home = None, json: AsJson = False) -> None:
     else:
         for problem in problems:
             print(problem)
-        print(f"{checked} files of {checked // 3} candidates read, {len(problems)} problems")
+        print(
+            f"{plural(checked, 'file')} of {plural(checked // 3, 'candidate')} read, {plural(len(problems), 'problem')}"
+        )
     if problems:
         sys.exit(1)
 
@@ -172,8 +250,15 @@ def _write(settings: Any, lines: Any, name: str, out: str | None) -> None:
         return
     from candidates.files import write_durably
 
-    path = Path(out) if out else settings.home / "exports" / name
-    write_durably(path, "".join(lines).encode())
+    path = Path(out).expanduser() if out else settings.home / "exports" / name
+    if path.is_dir():
+        raise WrongUsage(f"--out {out}: is a folder; name a file in it, or - for stdout")
+    try:
+        write_durably(path, "".join(lines).encode())
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise
+        raise HomeUnusable(f"{path} cannot be written ({error.strerror}): name another --out") from None
     print(path)
 
 
@@ -184,7 +269,9 @@ def export_log(home: Home = None, out: Out = None) -> None:
     from candidates.exports import processed_stars
 
     settings, reader = _reader(home)
-    _write(settings, processed_stars(reader.processed()), "processed_stars.txt", out)
+    rows = (_with_reason(reader, row) for row in reader.processed())
+    told = (row | {"error": row["error"] or row.get("because")} for row in rows)
+    _write(settings, processed_stars(told), "processed_stars.txt", out)
 
 
 @export.command("timings")
@@ -203,7 +290,6 @@ def export_timings(home: Home = None, out: Out = None) -> None:
 def export_table(home: Home = None, out: Out = None, json: AsJson = False) -> None:
     """Write candidates.csv (or .json): one line a candidate with its ephemeris, score and review."""
     from candidates.exports import table, table_json
-
     from candidates.rows import complete
 
     settings, reader = _reader(home)

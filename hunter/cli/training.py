@@ -25,7 +25,9 @@ def train(
     recipe: Annotated[str, typer.Option(help="Named recipe: shipped rebuilds the shipped model.")] = "shipped",
     seed: Annotated[int, typer.Option(help="Same seed, data and machine: same model.")] = 0,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data; the recipe's otherwise.")] = None,
-    members: Annotated[int | None, typer.Option(min=1, help="Networks in the ensemble; the recipe's otherwise.")] = None,
+    members: Annotated[
+        int | None, typer.Option(min=1, help="Networks in the ensemble; the recipe's otherwise.")
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads to train with.")] = 1,
     promote: Annotated[bool, typer.Option("--promote", help="Let the new model serve at once.")] = False,
     json: AsJson = False,
@@ -44,12 +46,17 @@ def train(
         give({"name": folder.name, "folder": str(folder), "metrics": read_json(folder, "metrics.json")})
     else:
         print(folder)
-        say(f"next: hunter models show {folder.name}" + ("" if promote else f", then hunter models promote {folder.name}"))
+        say(
+            f"next: hunter models show {folder.name}"
+            + ("" if promote else f", then hunter models promote {folder.name}")
+        )
 
 
 @examples("hunter evaluate --views ../shared/data/labelled_views/astronet_triage_views.npz --json")
 def evaluate(
-    views: Annotated[Path, typer.Option("--views", metavar="FILE", help="Labelled views, laid out as the public sets.")],
+    views: Annotated[
+        Path, typer.Option("--views", metavar="FILE", help="Labelled views, laid out as the public sets.")
+    ],
     home: Home = None,
     model: Annotated[str | None, typer.Option(help="Name of the model; the serving one otherwise.")] = None,
     json: AsJson = False,
@@ -78,7 +85,9 @@ def _print_tree(found: Any, out: Any, indent: str = "  ") -> None:
             out.print(f"{indent}{name}", markup=False)
             _print_tree(value, out, indent + "  ")
         elif isinstance(value, dict):
-            shown = "–" if value["value"] is None else f"{value['value']:.4f}  [{value['low']:.4f}, {value['high']:.4f}]"
+            shown = (
+                "–" if value["value"] is None else f"{value['value']:.4f}  [{value['low']:.4f}, {value['high']:.4f}]"
+            )
             out.print(f"{indent}{name:<28}{shown}", markup=False)
         else:
             out.print(f"{indent}{name:<28}{value}", markup=False)
@@ -101,14 +110,18 @@ def list_models(home: Home = None, json: AsJson = False) -> None:
 
 @models.command("show")
 @examples("hunter models show shipped")
-def show_model(name: Annotated[str, typer.Argument(help="As `hunter models list` names it.")], home: Home = None) -> None:
+def show_model(
+    name: Annotated[str, typer.Argument(help="As `hunter models list` names it.")], home: Home = None
+) -> None:
     """Print the card of a model: data, licences, metrics, limits."""
     give(_registry(home).show(name).card)
 
 
 @models.command("promote")
 @examples("hunter models promote resnet1d-20261121")
-def promote_model(name: Annotated[str, typer.Argument(help="As `hunter models list` names it.")], home: Home = None) -> None:
+def promote_model(
+    name: Annotated[str, typer.Argument(help="As `hunter models list` names it.")], home: Home = None
+) -> None:
     """Let a model serve; what another model scored is scored anew in the next night."""
     print(_registry(home).promote(name))
 
