@@ -261,6 +261,7 @@ def _finish(
     """Refine, accept, mask and search again, from the first coarse spectrum on."""
     # refinement runs a few dozen periods: it stays on the CPU whatever folds the coarse grid
     fold = spectrum.kernel("numpy" if backend == "numpy" else "numba")
+    sums = _sums(backend)
     coarse = spectrum.kernel(backend)
     notes = list(prepared.grid.notes)
     weight = prepared.weight
@@ -270,7 +271,7 @@ def _finish(
     current, k = first, column
     while True:
         cadences = prepared.cadences(weight)
-        found = _refined_peaks(prepared, cadences, current, k, settings, fold)
+        found = _refined_peaks(prepared, cadences, current, k, settings, fold, sums)
         if not found:
             break
         if strongest is None:
@@ -310,6 +311,15 @@ def _finish(
     )
 
 
+def _sums(backend: str) -> refine.Sums:
+    """The sums over single cadences, compiled or not."""
+    if backend == "numpy":
+        from pipeline.periodogram.reference import sums_inside
+    else:
+        from pipeline.periodogram.numba_kernel import sums_inside
+    return sums_inside
+
+
 def _refined_peaks(
     prepared: _Prepared,
     cadences: refine.Cadences,
@@ -317,6 +327,7 @@ def _refined_peaks(
     column: int,
     settings: SearchSettings,
     fold: spectrum.Fold,
+    sums: refine.Sums,
 ) -> list[_Found]:
     """The highest peaks of a coarse spectrum, each with its harmonics, refined; strongest first."""
     power = current.snr[:, column].astype(np.float64)
@@ -337,11 +348,11 @@ def _refined_peaks(
             known = _coarse_snr(current, column, peak) >= settings.snr
             limits = prepared.limits if known else (float(current.period[0]) * (1 - 1e-9), prepared.limits[1])
             trial = refine.scan_harmonics(cadences, peak, tuple(sigma_of), sigma_of, prepared.grid.step, limits, fold)
-        ephemeris = refine.polish(cadences, trial, sigma_of, prepared.limits)
+        ephemeris = refine.polish(cadences, trial, sigma_of, prepared.limits, sums=sums)
         measurement = refine.measure(cadences, ephemeris, _sigma(sigma_of, ephemeris))
         snr = measurement.snr
         if snr >= settings.snr:
-            ephemeris, measurement = _fitted(prepared, cadences, ephemeris, tuple(sigma_of), measurement)
+            ephemeris, measurement = _fitted(prepared, cadences, ephemeris, tuple(sigma_of), measurement, sums)
         sde = (_coarse_snr(current, column, peak) - float(power.mean())) / spread if spread > 0 else 0.0
         if measurement.snr > 0:
             found.append(_Found(ephemeris, measurement, snr, sde))
@@ -392,10 +403,11 @@ def _fitted(
     found: refine.Ephemeris,
     names: Sequence[str],
     measured: refine.Measurement,
+    sums: refine.Sums,
 ) -> tuple[refine.Ephemeris, refine.Measurement]:
     """Duration and shape by least squares, and the noise with the signal's own transits masked, if it can be."""
     longest = LONGEST_FIT * float(prepared.grid.durations[-1])
-    for ephemeris in (refine.fit_shape(cadences, found, names, prepared.limits, longest), found):
+    for ephemeris in (refine.fit_shape(cadences, found, names, prepared.limits, longest, sums), found):
         alone = refine.own_noise(cadences, ephemeris)
         if alone is not None:
             fitted = refine.measure(cadences, ephemeris, alone)

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.periodogram import binned, jax_kernel, numba_kernel, reference
 from pipeline.periodogram.spectrum import rebin_for
@@ -107,3 +109,20 @@ def test_the_device_fold_compiles_nothing_new_for_a_second_star_of_the_same_grid
     before = jax_kernel._fold_bucket._cache_size()
     jax_kernel.fold(*arguments(*filtered(seed=4), PERIODS))
     assert jax_kernel._fold_bucket._cache_size() == before
+
+
+@given(
+    st.integers(min_value=0, max_value=200),
+    st.floats(min_value=0.3, max_value=20.0),
+    st.floats(min_value=-5.0, max_value=40.0),
+    st.floats(min_value=0.02, max_value=0.1),
+    st.sampled_from(binned.TEMPLATES),
+)
+def test_the_compiled_sums_inside_a_transit_are_the_reference_sums(count, period, epoch, share, template):
+    rng = np.random.default_rng(count)
+    time = np.sort(rng.uniform(0.0, 27.0, count))
+    arrays = time, rng.normal(size=count), rng.uniform(0.0, 2.0, count)
+    table = binned.template_table(template)
+    slow = reference.sums_inside(*arrays, period, epoch, share * period, table)
+    fast = numba_kernel.sums_inside(*arrays, period, epoch, share * period, table)
+    np.testing.assert_allclose(fast, slow, rtol=1e-9, atol=1e-9)

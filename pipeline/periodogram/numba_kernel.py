@@ -149,6 +149,26 @@ def _fold_many(numerator, denominator, first, length, offset, period_bins, inver
             phase_bin[p, s] = where[s]
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
+def sums_inside(time, flux, weight, period, epoch, duration, table):
+    """What a depth is made of; see ``reference.sums_inside``."""
+    product, squares, total = 0.0, 0.0, 0.0
+    scale = 2.0 / duration
+    steps = table.size - 1
+    for i in range(time.size):
+        offset = time[i] - epoch
+        distance = abs(offset - period * math.floor(offset / period + 0.5)) * scale
+        if distance < 1.0:
+            place = distance * steps
+            low = int(place)
+            shape = table[low] + (place - low) * (table[low + 1] - table[low])
+            weighted = shape * weight[i]
+            product += weighted * flux[i]
+            squares += weighted * shape
+            total += weighted
+    return product, squares, total
+
+
 def fold(
     numerator: Singles,
     denominator: Singles,

@@ -74,3 +74,34 @@ def fold(
         power[p] = np.maximum(score[best, np.arange(stars)], np.float32(0.0))
         phase_bin[p] = best
     return power, phase_bin
+
+
+def sums_inside(
+    time: NDArray[np.float64],
+    flux: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    period: float,
+    epoch: float,
+    duration: float,
+    table: NDArray[np.float64],
+) -> tuple[float, float, float]:
+    """What a depth is made of, over the cadences inside the transits of an ephemeris.
+
+    Parameters
+    ----------
+    time, flux, weight : (n,) float64
+    period, epoch, duration : float
+        Days.
+    table : (m,) float64
+        The template from its centre to its edge, in equal steps.
+
+    Returns
+    -------
+    Sums of a w y, a**2 w and a w, with a the template.
+    """
+    offset = time - epoch
+    distance = np.abs(offset - period * np.floor(offset / period + 0.5)) * (2.0 / duration)
+    inside = distance < 1.0
+    shape = np.interp(distance[inside] * (table.size - 1), np.arange(table.size), table)
+    weighted = shape * weight[inside]
+    return float(weighted @ flux[inside]), float(weighted @ shape), float(weighted.sum())

@@ -3,12 +3,12 @@
 The denominator is exact here (level and depth fitted together) for every template.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.periodogram import binned, noise
+from pipeline.periodogram import binned, noise, reference
 from pipeline.periodogram.grid import LARGEST_DUTY, period_step
 from pipeline.periodogram.spectrum import BINS_PER_DURATION, LEAST_TRANSITS, Fold, rebin_for
 from pipeline.types import Booleans, Floats
@@ -29,6 +29,7 @@ LEAST_CYCLES = 5  # whose mean may be subtracted to measure the noise
 TIMING = {"box": 0.25, "trapezoid": 0.25, "limb-darkened": 0.20, "v": 0.29}
 
 SigmaOf = dict[str, tuple[Floats, Floats]]  # template to (durations, scatter of the filter's output at each)
+Sums = Callable[..., tuple[float, float, float]]  # ``sums_inside`` of a kernel
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,17 +105,23 @@ def near_transit(time: Floats, ephemeris: Ephemeris, width: float) -> Booleans:
     return np.abs(centred_phase(time, ephemeris)) < 0.5 * width * ephemeris.duration
 
 
-def statistic(cadences: Cadences, total: float, ephemeris: Ephemeris) -> tuple[float, float]:
+def statistic(
+    cadences: Cadences, total: float, ephemeris: Ephemeris, sums: Sums = reference.sums_inside
+) -> tuple[float, float]:
     """Depth and squared signal-to-noise for unit noise, the level outside fitted too; (0, 0) if none is inside."""
-    offset = centred_phase(cadences.time, ephemeris)
-    inside = np.abs(offset) < 0.5 * ephemeris.duration
-    shape = binned.template_shape(ephemeris.template, offset[inside] * (2.0 / ephemeris.duration))
-    weighted = shape * cadences.weight[inside]
-    variance = float((weighted * shape).sum()) - float(weighted.sum()) ** 2 / total
+    product, squares, weight = sums(
+        cadences.time,
+        cadences.flux,
+        cadences.weight,
+        ephemeris.period,
+        ephemeris.epoch,
+        ephemeris.duration,
+        binned.template_table(ephemeris.template),
+    )
+    variance = squares - weight**2 / total
     if variance <= 0:
         return 0.0, 0.0
-    numerator = -float((weighted * cadences.flux[inside]).sum())
-    return numerator / variance, numerator * abs(numerator) / variance
+    return -product / variance, -product * abs(product) / variance
 
 
 def scan_harmonics(
@@ -156,11 +163,12 @@ def scan_harmonics(
         trials.append(fine[(fine >= limits[0]) & (fine <= limits[1])])
     period = np.concatenate(trials)
     best, found = -1.0, peak
+    # the base bins serve all durations; they need room around each stretch for the longest
+    rebinned = binned.rebin(series, 1, binned.padding(float(peak.duration * DURATION_RATIOS.max()), series.width))
     for duration in peak.duration * DURATION_RATIOS:
         allowed = period[period * LARGEST_DUTY >= duration]
         if allowed.size == 0:
             continue
-        rebinned = rebin_for(series, float(duration), FINE_BINS)
         for template in templates:
             filtered = binned.filter_series(rebinned, float(duration), template)
             power, phase_bin = fold(
@@ -188,6 +196,7 @@ def polish(
     sigma_of: SigmaOf,
     limits: tuple[float, float],
     longest: float = np.inf,
+    sums: Sums = reference.sums_inside,
 ) -> Ephemeris:
     """Climb from a trial to the nearest maximum of the signal-to-noise on the unbinned cadences.
 
@@ -205,7 +214,7 @@ def polish(
         too_long = ephemeris.duration > min(LARGEST_DUTY * ephemeris.period, max(longest, trial.duration))
         if too_long or not limits[0] <= ephemeris.period <= limits[1]:
             return -np.inf
-        return statistic(local, total, ephemeris)[1] / float(np.interp(ephemeris.duration, durations, sigma)) ** 2
+        return statistic(local, total, ephemeris, sums)[1] / float(np.interp(ephemeris.duration, durations, sigma)) ** 2
 
     if local.time.size == 0:
         return centre
@@ -274,7 +283,12 @@ def _scatter(time: Floats, flux: Floats, weight: Floats, ephemeris: Ephemeris) -
 
 
 def fit_shape(
-    cadences: Cadences, ephemeris: Ephemeris, templates: Sequence[str], limits: tuple[float, float], longest: float
+    cadences: Cadences,
+    ephemeris: Ephemeris,
+    templates: Sequence[str],
+    limits: tuple[float, float],
+    longest: float,
+    sums: Sums = reference.sums_inside,
 ) -> Ephemeris:
     """The duration and shape that fit best at a known period, each cadence counting by its weight alone.
 
@@ -294,11 +308,11 @@ def fit_shape(
                 break
             for shift in np.array([-0.3, -0.1, 0.0, 0.1, 0.3]) * ephemeris.duration:
                 trial = Ephemeris(ephemeris.period, ephemeris.epoch + float(shift), float(duration), template)
-                value = statistic(local, total, trial)[1]
+                value = statistic(local, total, trial, sums)[1]
                 if value > best:
                     best, found = value, trial
-        fits.append(polish(cadences, found, unscaled, limits, longest))
-    return max(fits, key=lambda fit: statistic(cadences, total, fit)[1])
+        fits.append(polish(cadences, found, unscaled, limits, longest, sums))
+    return max(fits, key=lambda fit: statistic(cadences, total, fit, sums)[1])
 
 
 def measure(cadences: Cadences, ephemeris: Ephemeris, sigma: float) -> Measurement:

@@ -102,14 +102,17 @@ def measure_spectrum(
     highest = np.zeros(stars)
     deepest = [(0.0, 0.0, 0.0)] * stars
     wanted = np.ones(shape, dtype=np.bool_)
+    rebinned: dict[tuple[int, int], binned.BinnedSeries] = {}
     for j, template in enumerate(templates):
         if j == 1 and threshold > 0:
             wanted = snr >= SCREEN * np.maximum(threshold, snr.max(axis=0, initial=0.0))
         if not wanted.any():
             break
         for i, duration in enumerate(grid.durations):
-            rebinned = rebin_for(series, float(duration), bins_for(template))
-            filtered = binned.filter_series(rebinned, float(duration), template)
+            bins = bins_for(template)
+            if (i, bins) not in rebinned:
+                rebinned[i, bins] = rebin_for(series, float(duration), bins)
+            filtered = binned.filter_series(rebinned[i, bins], float(duration), template)
             sigma[i, j] = noise.filtered_scatter(filtered)
             if j == 0:
                 depth_noise[i] = noise.depth_noise(filtered, sigma[i, j])

@@ -1,6 +1,6 @@
-"""What this machine does in an hour, paired against a peer in the same run.
+"""A whole night against the usual notebook stack, paired in one run.
 
-``night`` runs the same files through the whole hunt (one worker, database, checkpoints and pages included) and
+The same files go through the whole hunt (one worker, database, checkpoints and pages included) and
 through the usual notebook stack: ``lightkurve.read``, ``remove_nans``, ``flatten`` over 101 cadences, 3-sigma
 clip, and astropy's ``BoxLeastSquares`` on a coarse 2000 + fine 3000 period grid. Compilation is done before the
 clock starts, on both sides.
@@ -29,7 +29,9 @@ COARSE, FINE = 2000, 3000  # periods of the peer's two passes
 DURATIONS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.33)  # days
 
 
-def night(settings: Settings, *, rounds: int = 1, limit: int | None = None, say: Callable[[str], None] = print) -> dict[str, Any]:
+def time_night(
+    settings: Settings, *, rounds: int = 1, limit: int | None = None, say: Callable[[str], None] = print
+) -> dict[str, Any]:
     """Time the whole hunt against the notebook stack on the same files.
 
     Parameters

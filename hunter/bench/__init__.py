@@ -1,0 +1,1 @@
+"""What this machine does, paired against a peer in the same run."""
