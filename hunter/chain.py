@@ -5,7 +5,8 @@ Every phase is handed what the phases before it gave, and runs once for each tar
 line with an outcome; the others go on.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,8 +15,8 @@ from typing import Any
 from candidates.evidence import build_evidence, candidate_name
 from candidates.publish import Staged, stage
 from hunter.archives.base import Archive, Fetched
-from hunter.checkpoints import Item, Kept, Memory, digest_of
-from hunter.outcomes import Failure
+from hunter.checkpoints import Item, Kept, Memory, digest_of, files_of
+from hunter.outcomes import Failure, judge
 from hunter.settings import Settings
 from models.inputs import SignalInputs
 from models.scorer import Scorer
@@ -78,10 +79,13 @@ class Ending:
     failure: Failure | None = None
 
 
-def hunt(claims: Sequence[Claim], tools: Tools, settings: Settings, memory: Memory) -> list[Ending]:
-    """Walk a batch of targets through all phases, each as far as it goes."""
+def hunt(claims: Sequence[Claim], tools: Tools, settings: Settings, memory: Memory) -> Iterator[Ending]:
+    """Walk a batch of targets through all phases, each as far as it goes.
+
+    The endings come one by one, so that each is recorded before the pages of the next are made.
+    """
     targets = {(claim.id, 0): target_of(claim) for claim in claims}
-    asked = {(claim.id, 0): Kept(digest_of(claim.kind, claim.key, claim.inputs)) for claim in claims}
+    asked = {(claim.id, 0): Kept(digest_of(claim.kind, claim.key, files_of(claim.inputs))) for claim in claims}
     sources = {(claim.id, 0): claim.sources for claim in claims}
 
     def fetch(item: Item, _: None) -> Fetched:
@@ -152,10 +156,15 @@ def hunt(claims: Sequence[Claim], tools: Tools, settings: Settings, memory: Memo
             score,
         )
 
-    def publish(claim: Claim) -> Ending:
-        return conclude(claim, tools, settings, memory, fetched, cleaned, found, views, findings, scores)
-
-    return [publish(claim) for claim in claims if claim.id not in memory.lost]
+    for claim in claims:
+        if claim.id in memory.lost:
+            continue
+        try:
+            ending = conclude(claim, tools, settings, memory, fetched, cleaned, found, views, findings, scores)
+        except Exception as error:
+            failure = judge(error, "publish", claim.deferrals)
+            ending = Ending(claim, failure.outcome, failure.because, failure=failure)
+        yield ending
 
 
 def conclude(
@@ -199,34 +208,37 @@ def conclude(
     memory.watch("publish", claim.name)
     staged: list[Staged] = []
     candidates: list[CandidateRow] = []
-    for signal in over:
-        item = (claim.id, signal.number)
-        name = candidate_name(target, signal)
-        if tools.name_taken(name, claim.id):
-            sectors = [product.sector for product in cleaned[claim.id, 0].get().products if product.sector]
-            name = candidate_name(target, signal, sector=min(sectors, default=0))
-        evidence = build_evidence(
-            target=target,
-            cleaned=cleaned[claim.id, 0].get(),
-            result=result,
-            signal=signal,
-            views=views[item].get(),
-            findings=findings[item].get(),
-            score=scores[item].get(),
-            run=run_block(tools, settings, memory, claim),
-            name=name,
-        )
-        pages = stage(
-            tools.candidates,
-            evidence,
-            cleaned[claim.id, 0].get(),
-            result,
-            views[item].get(),
-            f"{claim.id}-{claim.token}",
-            tools.step,
-        )
-        staged.append(pages)
-        candidates.append(candidate_row(signal, evidence, pages, scores[item].get()))
+    with ExitStack() as unfinished:
+        for signal in over:
+            item = (claim.id, signal.number)
+            name = candidate_name(target, signal)
+            if tools.name_taken(name, claim.id):
+                sectors = [product.sector for product in cleaned[claim.id, 0].get().products if product.sector]
+                name = candidate_name(target, signal, sector=min(sectors, default=0))
+            evidence = build_evidence(
+                target=target,
+                cleaned=cleaned[claim.id, 0].get(),
+                result=result,
+                signal=signal,
+                views=views[item].get(),
+                findings=findings[item].get(),
+                score=scores[item].get(),
+                run=run_block(tools, settings, memory, claim),
+                name=name,
+            )
+            pages = stage(
+                tools.candidates,
+                evidence,
+                cleaned[claim.id, 0].get(),
+                result,
+                views[item].get(),
+                f"{claim.id}-{claim.token}",
+                tools.step,
+            )
+            unfinished.callback(pages.discard)
+            staged.append(pages)
+            candidates.append(candidate_row(signal, evidence, pages, scores[item].get(), tools.now()))
+        unfinished.pop_all()  # all are staged: from here on they belong to the ending
     because = f"{len(over)} of {len(result.signals)} signals scored {settings.hunt.threshold:g} or more"
     return Ending(
         claim,
@@ -309,7 +321,7 @@ def signal_row(signal: TransitSignal, findings: Kept | None, score: Kept | None)
     return SignalRow(**asdict(signal), probability=None if score is None else score.get().probability, findings=judged)
 
 
-def candidate_row(signal: TransitSignal, evidence: Evidence, pages: Staged, score: Score) -> CandidateRow:
+def candidate_row(signal: TransitSignal, evidence: Evidence, pages: Staged, score: Score, now: float) -> CandidateRow:
     files: dict[str, str] = {}
     for kind, (path, sha256) in pages.files.items():
         files |= {f"{kind}_file": path.name, f"{kind}_sha256": sha256}
@@ -325,6 +337,7 @@ def candidate_row(signal: TransitSignal, evidence: Evidence, pages: Staged, scor
         sde=signal.sde,
         probability=score.probability,
         disposition=verdict["disposition"],
+        published_at=now,
         **files,
     )
 

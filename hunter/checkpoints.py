@@ -11,7 +11,6 @@ import hashlib
 import io
 import json
 import time
-import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -36,6 +35,17 @@ NOUNS: dict[str, type] = {
 } | {"Fetched": Fetched}
 
 
+# the fields of all nouns: where a noun has another shape than it had, what was stored of it is not read any more
+SHAPE = hashlib.sha256(
+    repr(
+        [
+            (name, [*getattr(noun, "__dataclass_fields__", ()), *getattr(noun, "__members__", ())])
+            for name, noun in sorted(NOUNS.items())
+        ]
+    ).encode()
+).hexdigest()[:16]
+
+
 class Damaged(Exception):
     """A stored result cannot be read back."""
 
@@ -47,10 +57,10 @@ def encode(value: Any) -> bytes:
     def tree(thing: Any) -> Any:
         if isinstance(thing, StrEnum):
             return {"enum": type(thing).__name__, "value": str(thing)}
+        if isinstance(thing, np.generic):  # before float, which np.float64 is too
+            return thing.item()
         if thing is None or isinstance(thing, (bool, int, float, str)):
             return thing
-        if isinstance(thing, np.generic):
-            return thing.item()
         if isinstance(thing, np.ndarray):
             arrays[f"a{len(arrays)}"] = thing
             return {"array": f"a{len(arrays) - 1}"}
@@ -63,7 +73,7 @@ def encode(value: Any) -> bytes:
         name = type(thing).__name__
         if NOUNS.get(name) is not type(thing):
             raise TypeError(f"{type(thing).__name__} is not a noun that can be stored")
-        return {"noun": name, "fields": {f.name: tree(getattr(thing, f.name)) for f in dataclasses.fields(thing)}}
+        return {"noun": name, "fields": {f.name: tree(getattr(thing, f.name)) for f in dataclasses.fields(NOUNS[name])}}
 
     text = json.dumps(tree(value), separators=(",", ":")).encode()
     buffer = io.BytesIO()
@@ -83,7 +93,7 @@ def decode(data: bytes) -> Any:
         with np.load(io.BytesIO(data), allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         return _grow(json.loads(arrays.pop("tree").tobytes()), arrays)
-    except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # bytes that anybody may have put there fail in more ways than can be listed
         raise Damaged(f"a stored result cannot be read: {error}") from error
 
 
@@ -99,8 +109,14 @@ def _grow(thing: Any, arrays: Mapping[str, np.ndarray]) -> Any:
     if "dict" in thing:
         return {_grow(key, arrays): _grow(part, arrays) for key, part in thing["dict"]}
     if "enum" in thing:
-        return NOUNS[thing["enum"]](thing["value"])
-    return NOUNS[thing["noun"]](**{name: _grow(part, arrays) for name, part in thing["fields"].items()})
+        kind = NOUNS[thing["enum"]]
+        if not issubclass(kind, StrEnum):
+            raise TypeError(f"{thing['enum']} is no enumeration")
+        return kind(thing["value"])
+    kind = NOUNS[thing["noun"]]
+    if not dataclasses.is_dataclass(kind):
+        raise TypeError(f"{thing['noun']} is no record")
+    return kind(**{name: _grow(part, arrays) for name, part in thing["fields"].items()})
 
 
 @dataclass(slots=True)
@@ -119,6 +135,16 @@ class Kept:
 
 def digest_of(*parts: object) -> str:
     return hashlib.sha256("\0".join(str(part) for part in parts).encode()).hexdigest()[:32]
+
+
+def inputs_of(files: str, decided: str) -> str:
+    """What a target is hunted from: a digest of its files, and one of the settings that decide its result."""
+    return f"{digest_of(files)}:{decided}"
+
+
+def files_of(inputs: str) -> str:
+    """The part of :func:`inputs_of` that speaks of the files: other settings fetch nothing anew."""
+    return inputs.partition(":")[0]
 
 
 @dataclass(slots=True)
@@ -184,7 +210,7 @@ class Memory:
         for item, inputs in jobs.items():
             if item[0] in self.failures or item[0] in self.lost:
                 continue
-            digest = digest_of(phase, version, item[1], *(part.digest for part in inputs))
+            digest = digest_of(SHAPE, phase, version, item[1], *(part.digest for part in inputs))
             stored = self._read(item, phase, digest)
             if stored is not None:
                 kept[item] = Kept(digest, stored=stored)
@@ -232,7 +258,7 @@ class Memory:
             try:
                 result = work(item, *(part.get() for part in inputs))
             except Exception as error:
-                self.failures[item[0]] = judge(error, phase, claim.attempts)
+                self.failures[item[0]] = judge(error, phase, claim.deferrals)
                 continue
             done[item] = (digest, result, time.perf_counter() - began)
         return done
@@ -255,7 +281,7 @@ class Memory:
                 partial.replace(path)
                 self.step(f"{phase}: file renamed")
             except Exception as error:
-                self.failures[item[0]] = judge(error, phase, self._claims[item[0]].attempts)
+                self.failures[item[0]] = judge(error, phase, self._claims[item[0]].deferrals)
                 continue
             self.redone[phase] = self.redone.get(phase, 0) + 1
             spent = self.seconds.setdefault(item[0], {})

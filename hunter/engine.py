@@ -103,7 +103,7 @@ def queue(state: State, found: Iterable[FoundTarget], settings: Settings, now: f
             NewTarget(
                 kind=item.target.kind,
                 key=item.target.key,
-                inputs=checkpoints.digest_of(item.inputs, decided),
+                inputs=checkpoints.inputs_of(item.inputs, decided),
                 priority=item.priority,
                 sources=item.sources,
                 star=asdict(item.target.star),
@@ -214,7 +214,7 @@ def _keep_working(
     reader = Reader(settings.database)
     last_look = 0.0
     drain_until: float | None = None
-    broken = 0
+    broken, hunted_at_death = 0, 0  # deaths in a row without a target ended between them
 
     def start() -> None:
         ours, theirs = context.Pipe(duplex=False)
@@ -234,7 +234,10 @@ def _keep_working(
             while len(children) < wanted:
                 start()
         elif not children:
-            break
+            held_elsewhere = summary["counts"][Status.RUNNING]
+            if not held_elsewhere or stop.is_set() or spent or failed is not None:
+                break
+            time.sleep(0.5)  # another worker ends its targets, or falls silent and loses them
         by_connection = {child.connection: child for child in children.values() if not child.silent}
         for connection in multiprocessing.connection.wait(list(by_connection), timeout=0.5):
             failed = _listen(by_connection[connection], result, settings.home) or failed
@@ -258,10 +261,11 @@ def _keep_working(
                 result.phase.pop(pid, None)
                 if child.process.exitcode != 0:
                     result.deaths += 1
-                    broken += 1
-                    _reclaim(settings, state, say, now())
-                else:
-                    broken = 0
+                    broken = 0 if result.hunted > hunted_at_death else broken + 1
+                    hunted_at_death = result.hunted
+                    taken = _reclaim(settings, state, say, now())
+                    if any(what.startswith(Status.QUARANTINED) for _, what in taken):
+                        broken = 0  # a culprit was found: that is progress, too
         if broken > max(20, 4 * settings.engine.max_deaths):
             raise NightFailed(f"{broken} workers died in a row: `hunter status` and `hunter doctor` say more")
         if time.monotonic() - last_look > 1.0 or not children:
@@ -306,7 +310,10 @@ def _keep_traceback(home: Path, text: str) -> Path:
     return path
 
 
-def _reclaim(settings: Settings, state: State, say: Callable[[str], None], now: float) -> None:
+def _reclaim(
+    settings: Settings, state: State, say: Callable[[str], None], now: float, counted: bool = True
+) -> list[tuple[str, str]]:
+    """Take the claims of dead workers back; ``counted``: their deaths speak against the targets."""
     taken = state.reclaim(
         now,
         settings.engine.lease_seconds,
@@ -314,16 +321,20 @@ def _reclaim(settings: Settings, state: State, say: Callable[[str], None], now: 
         worker.boot_id(),
         worker.dead,
         settings.engine.max_deaths,
+        counted,
     )
     for name, what in taken:
         state.log("warning", "reclaimed", f"{name}: {what}", now)
     if taken:
-        say(f"{len(taken)} targets of a dead worker are queued again")
+        again = sum(not what.startswith(Status.QUARANTINED) for _, what in taken)
+        say(f"{again} targets of a dead worker are queued again, {len(taken) - again} quarantined")
+    return taken
 
 
 def _tidy(settings: Settings, state: State, say: Callable[[str], None], now: float) -> None:
     """Take back what a night that was cut off left behind."""
-    _reclaim(settings, state, say, now)
+    # whoever kills the whole hunt at once, engine and workers, says nothing about the targets in flight
+    _reclaim(settings, state, say, now, counted=False)
     state.due(now)
     reader = Reader(settings.database)
     if reader.summary(now)["queue"]["running"] == 0:  # with workers elsewhere, a partial file may be theirs

@@ -16,7 +16,7 @@ import traceback
 from dataclasses import dataclass
 
 from pipeline.errors import ArchiveUnavailable, UnusableData
-from state.status import Status
+from state.status import StateError, Status
 
 FIRST_WAIT, LONGEST_WAIT = 60.0, 6 * 3600.0  # seconds of the back-off of a deferred target
 
@@ -48,23 +48,26 @@ def disk_is_full(error: BaseException) -> bool:
     return False
 
 
-def judge(error: Exception, phase: str, attempts: int) -> Failure:
-    """Say what ``error``, raised in ``phase``, means for its target.
+def judge(error: Exception, phase: str, deferrals: int) -> Failure:
+    """Say what ``error``, raised in ``phase``, means for its target, which was deferred so often in a row before.
 
     Raises
     ------
-    DiskFull
-        If the disk is full: then it is no target's fault, and the hunt has to stop.
+    DiskFull, state.status.StateError
+        If the disk is full or the record out of reach: then it is no target's fault, and the hunt has to stop.
     """
     if isinstance(error, DiskFull):
         raise error
     if disk_is_full(error):
         raise DiskFull(str(error)) from error
+    if isinstance(error, StateError):
+        raise error
     because = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, UnusableData):
         return Failure(Status.UNUSABLE, because, "UnusableData")
     if isinstance(error, ArchiveUnavailable):
-        longest = min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(attempts, 12))
-        return Failure(Status.DEFERRED, because, "ArchiveUnavailable", wait=random.uniform(FIRST_WAIT, 2 * longest))
+        wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(deferrals, 12))
+        # drawn, so that the targets of one outage do not all come back in the same second
+        return Failure(Status.DEFERRED, because, "ArchiveUnavailable", wait=random.uniform(wait, 1.5 * wait))
     kept = "".join(traceback.format_exception(error))
     return Failure(Status.QUARANTINED, f"{phase}: {because}", type(error).__name__, kept)

@@ -9,6 +9,7 @@ import os
 import platform
 import shutil
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -18,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from hunter import crashpoints
-from hunter.outcomes import DiskFull, disk_is_full
+from hunter.outcomes import DiskFull, disk_is_full, judge
 from hunter.settings import Settings
 from state.reading import Reader
-from state.status import Status
+from state.status import StateError, Status
 from state.store import Claim, State
 
 Report = Callable[[str, Any], None]
@@ -91,8 +92,10 @@ def _batch(claims: list[Claim], tools: Any, settings: Settings, state: State, du
     unfinished = {claim.id: claim for claim in claims}
     try:
         for ending in hunt(claims, tools, settings, memory):
-            finish(state, ending, duty.now())
+            done = finish(state, ending, duty.now())
             del unfinished[ending.claim.id]
+            if not done:
+                continue  # another worker has it meanwhile, and reports it
             duty.hunted += 1
             duty.report("ended", (ending.claim.name, str(ending.outcome), ending.because))
     except BaseException:
@@ -107,6 +110,8 @@ def finish(state: State, ending: Any, now: float) -> bool:
     def install() -> None:
         for pages in ending.staged:
             pages.install(crashpoints.at)
+
+    from hunter.chain import Ending
 
     failure = ending.failure
     crashpoints.at("finish")
@@ -129,9 +134,13 @@ def finish(state: State, ending: Any, now: float) -> bool:
     except Exception as error:
         for pages in ending.staged:
             pages.discard()
-        if disk_is_full(error):
-            raise DiskFull(str(error)) from error
-        raise
+        if failure is not None or isinstance(error, StateError):
+            if disk_is_full(error):
+                raise DiskFull(str(error)) from error
+            raise
+        # what was found of this one can't be recorded: the others are not to suffer for it
+        failed = judge(error, "publish", ending.claim.deferrals)
+        return finish(state, Ending(ending.claim, failed.outcome, failed.because, failure=failed), now)
     crashpoints.at("finished")
     for pages in ending.staged:
         pages.discard()  # the undo note, once the record stands; everything, if the claim was lost
@@ -250,7 +259,10 @@ def _room(settings: Settings) -> None:
 
 def _beat(state: State, name: str, every: float, stop: threading.Event) -> None:
     while not stop.wait(every):
-        state.heartbeat(name, time.time())
+        try:
+            state.heartbeat(name, time.time())
+        except StateError as error:  # locked or full just now: one beat is lost, not the worker
+            print(f"hunter: no heartbeat of {name}: {error}", file=sys.stderr)
 
 
 def main(settings: Settings, connection: Any, stop: Any, budget: Any) -> None:

@@ -609,6 +609,7 @@ class State:
         boot_id: str,
         dead: Callable[[int], bool],
         max_deaths: int = 5,
+        counted: bool = True,
     ) -> list[tuple[str, str]]:
         """Take back the claims of workers that are dead, unknown, retired, or silent for longer than the lease.
 
@@ -619,6 +620,9 @@ class State:
             of any other only its heartbeat speaks.
         max_deaths : int
             A target with so many claims since its last progress is quarantined.
+        counted : bool
+            Whether this death speaks against the target. False when a whole hunt was cut off, by a power cut or by
+            hand: the attempt is given back and nothing is quarantined, however often that happens.
 
         Returns
         -------
@@ -640,11 +644,11 @@ class State:
             for owner in connection.execute(_owners()).scalars().all():
                 reason = _why_lost(owner, known.get(owner), now, lease_seconds, host, boot_id, dead)
                 if reason is not None:
-                    taken += self._take_back(connection, owner, reason, now, max_deaths)
+                    taken += self._take_back(connection, owner, reason, now, max_deaths if counted else None)
         return taken
 
     def _take_back(
-        self, connection: Connection, owner: str | None, reason: str, now: float, max_deaths: int
+        self, connection: Connection, owner: str | None, reason: str, now: float, max_deaths: int | None
     ) -> list[tuple[str, str]]:
         query = (
             select(targets.c.id, targets.c.kind, targets.c.key, targets.c.attempts, targets.c.phase)
@@ -655,7 +659,7 @@ class State:
         taken: list[tuple[str, str]] = []
         for row in connection.execute(query).all():
             values: dict[str, Any] = {"owner": None, "claimed_at": None, "changed_at": now}
-            if row.attempts >= max_deaths:
+            if max_deaths is not None and row.attempts >= max_deaths:
                 there = Status.QUARANTINED
                 where = f"in the phase after {row.phase}" if row.phase else "in its first phase"
                 because = f"its worker died {row.attempts} times {where}"
@@ -663,6 +667,8 @@ class State:
             else:
                 there, because = Status.QUEUED, reason
                 values |= {"suspect": True}
+                if max_deaths is None:
+                    values |= {"attempts": max(0, row.attempts - 1)}
             _remember(connection, [row.id], there, because, now)
             connection.execute(update(targets).where(targets.c.id == row.id).values(values | {"status": there}))
             taken.append((f"{row.kind} {row.key}", f"{there}: {because}"))

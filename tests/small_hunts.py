@@ -1,0 +1,187 @@
+"""Small real hunts for the tests that interrupt them: a simulated sky, a tiny trained model, a home, and its books."""
+
+import hashlib
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from hunter import engine, worker
+from hunter.archives import open_archive
+from hunter.settings import Settings, load
+from hunter.skies import Truth, write_sector
+from state.store import State
+
+NURSERY = Path(__file__).with_name("nursery.py")
+TIMES = ("timings", "finished_at")
+# a narrow range of periods and no detrending keep a life short; what is stored, and when, is the same
+QUICK = {
+    "hunt.threshold": 0.0,
+    "compute.backend": "numba",
+    "search.period_min": 2.0,
+    "search.period_max": 3.5,
+    "detrend.method": "none",
+    "engine.heartbeat_seconds": 3600.0,
+    "engine.lease_seconds": 7200.0,
+    "engine.free_disk_mb": 0.0,
+}
+
+
+def make_sky(folder: Path, stars: int, seed: int = 3) -> Truth:
+    """SIMULATED: planets nobody can miss, 27 days at 30 minutes; the first of seed 3 has a period of 2.588 days."""
+    return write_sector(
+        folder, stars=stars, seed=seed, cadence_seconds=1800.0, mix={"planet": 1.0}, damaged=0, snr=(40.0, 60.0)
+    )
+
+
+def train_tiny(folder: Path) -> Path:
+    """Train a model in seconds on simulated signals; its opinion is worthless, its files are real."""
+    from test_models import make_labelled
+
+    from models.datasets import assemble
+    from models.train import Recipe, train_on
+
+    recipe = Recipe("tiny", epochs=1, members=1, batch=16, width=4, held_out=(), trees=5)
+    return train_on(assemble(make_labelled(90), {}, [], {}), folder, recipe, name="tiny", resamples=5)
+
+
+def make_settings(home: Path, sky: Path, model: Path, **given: object) -> Settings:
+    return load(str(home), given_for(sky, model, **given))
+
+
+def given_for(sky: Path, model: Path, **given: object) -> dict[str, object]:
+    """The command line's settings; ``search__snr=8`` is ``[search] snr``."""
+    told = {name.replace("__", ".", 1): value for name, value in given.items()}
+    return QUICK | {"archive.source": str(sky), "score.checkpoint": str(model)} | told
+
+
+def open_queued(settings: Settings) -> State:
+    """The record of a home whose archive has just been listed."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    (settings.home / "candidates").mkdir(exist_ok=True)
+    state = engine.open_state(settings)
+    engine.queue(state, open_archive(settings).targets(), settings, time.time())
+    return state
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Life:
+    """How a worker's life ended, and what it computed in it."""
+
+    code: int  # -9: killed
+    computed: tuple[tuple[str, str], ...]  # (phase, target), in order
+    ended: tuple[tuple[str, str], ...]  # (target, outcome)
+
+
+class Nursery:
+    """Gives birth to warm workers; see tests/nursery.py."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.born = 0
+        environment = os.environ | {"PYTHONPATH": str(NURSERY.parent)}
+        self.process = subprocess.Popen(
+            [sys.executable, str(NURSERY)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
+
+    def close(self) -> None:
+        self.process.stdin.close()
+        self.process.wait(30)
+        self.process.stdout.close()
+
+    def live(
+        self, home: Path, given: dict[str, object], *, sheet: str = "digest", warm: bool = False, **environment: str
+    ) -> Life:
+        """Tidy ``home`` and work until nothing is queued, or until the environment kills it."""
+        self.born += 1
+        diary = self.folder / f"life-{self.born}.jsonl"
+        order = {"home": str(home), "given": given, "diary": str(diary), "sheet": sheet, "warm": warm}
+        order["environment"] = environment
+        self.process.stdin.write(json.dumps(order) + "\n")
+        self.process.stdin.flush()
+        answer = json.loads(self.process.stdout.readline())
+        if answer["code"] == 1:
+            raise AssertionError(diary.with_suffix(".error").read_text())
+        assert answer["threads"] == 1  # else a fork may inherit a lock that nobody gives back
+        lines = diary.read_text().splitlines() if diary.exists() else []
+        told = [json.loads(line) for line in lines]
+        computed = tuple((what[0], what[1]) for kind, what in told if kind == "phase")
+        ended = tuple((what[0], what[1]) for kind, what in told if kind == "ended")
+        return Life(answer["code"], computed, ended)
+
+
+def rows(home: Path, query: str, *values: object) -> list[tuple]:
+    """Ask the database itself."""
+    with closing(sqlite3.connect(home / "state" / "hunter.sqlite")) as connection:
+        return connection.execute(query, values).fetchall()
+
+
+def evidence_of(home: Path) -> dict[str, str]:
+    """Name to evidence as text, its times aside."""
+    found = {}
+    for path in sorted((home / "candidates").glob("*.json")):
+        document = json.loads(path.read_bytes())
+        for name in TIMES:
+            del document["run"][name]
+        found[path.name] = json.dumps(document)
+    return found
+
+
+def books(home: Path) -> dict[str, object]:
+    """The final state of a home: everything that must not depend on how it was reached."""
+    png = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (home / "candidates").glob("*.png")}
+    return {
+        "targets": rows(
+            home,
+            "SELECT kind, key, status, phase, attempts, suspect, owner, error_class, best_period, best_snr, model "
+            "FROM targets ORDER BY kind, key",
+        ),
+        "signals": rows(home, "SELECT * FROM signals ORDER BY target_id, number"),
+        "candidates": rows(
+            home,
+            "SELECT target_id, ephemeris_key, name, period, epoch, duration, depth, snr, sde, probability, "
+            "disposition, json_file, png_file, png_sha256, html_file FROM candidates ORDER BY name",
+        ),
+        "results": rows(home, "SELECT target_id, phase, item, digest, path, sha256 FROM phase_runs ORDER BY 1, 2, 3"),
+        "evidence": evidence_of(home),
+        "png": png,
+    }
+
+
+def endings(home: Path) -> list[tuple[int, str]]:
+    """Every time a target left the hands of a worker with an outcome."""
+    return rows(
+        home,
+        "SELECT target_id, went_to FROM moves WHERE came_from = 'RUNNING' AND went_to <> 'QUEUED' ORDER BY 1, id",
+    )
+
+
+def faults(home: Path) -> list[str]:
+    """Everything that is wrong with a home at rest, in words; empty if it is sound."""
+    with State.open(home / "state" / "hunter.sqlite") as state:
+        found = state.check()
+    known = set()
+    for files in rows(
+        home, "SELECT json_file, json_sha256, png_file, png_sha256, html_file, html_sha256 FROM candidates"
+    ):
+        for name, sha256 in zip(files[::2], files[1::2], strict=True):
+            known.add(name)
+            path = home / "candidates" / name
+            if not path.is_file():
+                found.append(f"{name} is recorded and not there")
+            elif hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+                found.append(f"{name} is not what was recorded")
+    there = {path.name for path in (home / "candidates").iterdir() if path.is_file()} - {"index.html"}
+    found += [f"{name} is there and not recorded" for name in sorted(there - known)]
+    found += [f"{path} was left over" for path in home.rglob("*.part")]
+    found += [f"{path} was left over" for path in (home / "candidates" / ".staging").glob("*")]
+    for path, sha256 in rows(home, "SELECT path, sha256 FROM phase_runs"):
+        stored = worker.results_folder(load(str(home))) / path
+        if not stored.is_file() or hashlib.sha256(stored.read_bytes()).hexdigest() != sha256:
+            found.append(f"{path} is not what was recorded")
+    return found
