@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,20 +32,9 @@ CURES = {
 }
 
 
-def examine(settings: Settings) -> Iterator[Check]:
+def examine(settings: Settings, checks: Sequence[Callable[[Settings], Check]] | None = None) -> Iterator[Check]:
     """Look at everything a night depends on; a check that breaks is itself a failure with its reason."""
-    checks: list[Callable[[Settings], Check]] = [
-        _python,
-        _jax,
-        _torch,
-        _disk,
-        _writing,
-        _database,
-        _clock,
-        _archive,
-        _model,
-    ]
-    for check in checks:
+    for check in CHECKS if checks is None else checks:
         try:
             yield check(settings)
         except Exception as error:
@@ -166,3 +155,16 @@ def _model(settings: Settings) -> Check:
         )
     scorer = model.load()
     return Check("model", "ok", f"{scorer.name} sha256 {scorer.sha256[:12]}")
+
+
+CHECKS: tuple[Callable[[Settings], Check], ...] = (
+    _python,
+    _jax,
+    _torch,
+    _disk,
+    _writing,
+    _database,
+    _clock,
+    _archive,
+    _model,
+)

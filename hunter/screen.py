@@ -60,7 +60,7 @@ def life(summary: Mapping[str, Any]) -> Text:
     if last is None:
         return Text("nobody has hunted here yet: hunter run --archive DIR", style="yellow")
     waiting = summary["queue"]["queued"] + summary["queue"]["running"]
-    more = f"; {plural(waiting, 'target')} wait: hunter run goes on where it was" if waiting else ""
+    more = f"; {plural(waiting, 'target')} to go: hunter run goes on where it was" if waiting else ""
     if all(worker["stopped_at"] is not None for worker in summary["workers"]):
         return Text(f"at rest since {when(last)} UTC{more}", style="yellow" if waiting else "dim")
     return Text(f"dead since {when(last)} UTC{more}", style="bold red")
@@ -129,7 +129,9 @@ def _failures(rows: Sequence[Mapping[str, Any]], now: float) -> Table:
         due = example.get("next_at")
         again = "" if due is None else ("due" if due <= now else f"in {lasting(due - now)}")
         lines = (example.get("error") or example.get("because") or "").strip().splitlines()
-        told = f"{example.get('kind', '')} {example.get('key', '')}" + (f": {_one_line(lines[-1])}" if lines else "")
+        told = _one_line(lines[-1]) if lines else ""
+        if not told.startswith(str(example.get("key"))):
+            told = f"{example.get('kind', '')} {example.get('key', '')}: {told}"
         table.add_row(Text(row["error_class"]), f"{row['n']:,}", again, Text(told))
     return table
 

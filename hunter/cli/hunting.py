@@ -218,7 +218,7 @@ def _report(settings: Any, result: Any, summary: Mapping[str, Any]) -> None:
     print(f"candidates: {settings.home / 'candidates' / 'index.html'}")
     home = quote(str(settings.file.parent if settings.file else settings.home))
     if counts["QUEUED"]:
-        say(f"{plural(counts['QUEUED'], 'target')} wait: the same command goes on where it was")
+        say(f"{plural(counts['QUEUED'], 'target')} to go: the same command goes on where it was")
     if counts["CANDIDATE"]:
         say(f"next: hunter candidates --home {home}")
     if counts["QUARANTINED"] or counts["DEFERRED"]:
