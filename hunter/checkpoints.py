@@ -62,6 +62,8 @@ def encode(value: Any) -> bytes:
         if thing is None or isinstance(thing, (bool, int, float, str)):
             return thing
         if isinstance(thing, np.ndarray):
+            if thing.dtype.hasobject:
+                raise TypeError("an array of objects can't be stored: numpy would pickle it")
             arrays[f"a{len(arrays)}"] = thing
             return {"array": f"a{len(arrays) - 1}"}
         if isinstance(thing, tuple):

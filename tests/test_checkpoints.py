@@ -1,4 +1,4 @@
-"""What a hunt remembers: every noun comes back as it was, the same value has the same bytes, and nothing foreign is read."""
+"""What a hunt remembers: nouns come back as they were, the same value has the same bytes, nothing foreign is read."""
 
 import dataclasses
 import io
@@ -7,6 +7,7 @@ import pickle
 import types
 import typing
 import zipfile
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -139,8 +140,8 @@ def test_what_is_no_noun_is_not_stored(value):
 
 
 def test_an_array_of_objects_is_not_stored():
-    with pytest.raises(Exception):  # noqa: B017 - which one is numpy's choice; checked below: it is refused
-        decode(encode(np.array([object()], dtype=object)))
+    with pytest.raises(TypeError, match="pickle"):
+        encode(np.array([object()], dtype=object))
 
 
 def forged(tree: object, **more: np.ndarray) -> bytes:
@@ -227,10 +228,8 @@ def test_random_bytes_are_damaged(data):
 def test_a_flipped_bit_is_damage_or_a_value_and_nothing_else(place, bit):
     bad = bytearray(WHOLE)
     bad[place] ^= 1 << bit
-    try:
+    with suppress(Damaged):  # any other exception would end the hunt
         decode(bytes(bad))  # the sha256 of the record catches what the zip's own sums let through
-    except Damaged as damage:
-        assert str(damage)
 
 
 def test_the_digest_of_the_files_does_not_hang_on_the_settings():
