@@ -5,6 +5,7 @@ Every phase is handed what the phases before it gave, and runs once for each tar
 line with an outcome; the others go on.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -37,7 +38,7 @@ from pipeline.types import (
     TransitSignal,
 )
 from state.status import Status
-from state.store import CandidateRow, Claim, SignalRow
+from state.store import CandidateRow, Claim, PhaseRun, SignalRow
 
 PHASES = ("fetch", "clean", "search", "fold", "vet", "score", "publish")
 
@@ -75,6 +76,7 @@ class Ending:
     signals: tuple[SignalRow, ...] = ()
     staged: tuple[Staged, ...] = ()
     candidates: tuple[CandidateRow, ...] = ()
+    runs: tuple[PhaseRun, ...] = ()  # publishing, which ends with the claim
     model: str | None = None
     failure: Failure | None = None
 
@@ -129,11 +131,11 @@ def hunt(claims: Sequence[Claim], tools: Tools, settings: Settings, memory: Memo
 
     each = memory.each
     fetched = each("fetch", versions("fetch", 1, "archive"), {i: (asked[i],) for i in targets}, fetch)
-    cleaned = each("clean", versions("clean", cleaning.VERSION, "clean", "detrend"), together_(fetched), clean)
+    cleaned = each("clean", versions("clean", cleaning.VERSION, "clean", "detrend"), joined(fetched), clean)
     found = each(
         "search",
         digest_of(versions("search", searching.VERSION, "search"), tools.backend),
-        together_(cleaned, fetched),
+        joined(cleaned, fetched),
         search,
         together=search_together,
     )
@@ -208,8 +210,10 @@ def conclude(
     memory.watch("publish", claim.name)
     staged: list[Staged] = []
     candidates: list[CandidateRow] = []
+    runs: list[PhaseRun] = []
     with ExitStack() as unfinished:
         for signal in over:
+            began = time.perf_counter()
             item = (claim.id, signal.number)
             name = candidate_name(target, signal)
             if tools.name_taken(name, claim.id):
@@ -238,6 +242,9 @@ def conclude(
             unfinished.callback(pages.discard)
             staged.append(pages)
             candidates.append(candidate_row(signal, evidence, pages, scores[item].get(), tools.now()))
+            spent = time.perf_counter() - began
+            digest = digest_of("publish", *(sha256 for _, sha256 in pages.files.values()))
+            runs.append(PhaseRun(claim.id, "publish", item[1], digest, "", "", spent, memory.device, tools.now()))
         unfinished.pop_all()  # all are staged: from here on they belong to the ending
     because = f"{len(over)} of {len(result.signals)} signals scored {settings.hunt.threshold:g} or more"
     return Ending(
@@ -248,6 +255,7 @@ def conclude(
         rows,
         tuple(staged),
         tuple(candidates),
+        tuple(runs),
         model=tools.model.sha256,
     )
 
@@ -257,7 +265,7 @@ def whole(item: Item) -> Item:
     return item[0], 0
 
 
-def together_(*kept: Mapping[Item, Kept]) -> dict[Item, tuple[Kept, ...]]:
+def joined(*kept: Mapping[Item, Kept]) -> dict[Item, tuple[Kept, ...]]:
     """The results of several phases for each target that came through all of them."""
     return {item: tuple(part[item] for part in kept) for item in kept[0] if all(item in part for part in kept)}
 

@@ -123,6 +123,7 @@ def finish(state: State, ending: Any, now: float) -> bool:
             now,
             signals=ending.signals,
             candidates=ending.candidates,
+            runs=ending.runs,
             model=ending.model,
             best_period=ending.best.period if ending.best else None,
             best_snr=ending.best.snr if ending.best else None,

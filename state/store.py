@@ -387,6 +387,7 @@ class State:
         *,
         signals: Sequence[SignalRow] = (),
         candidates: Sequence[CandidateRow] = (),
+        runs: Sequence[PhaseRun] = (),
         model: str | None = None,
         best_period: float | None = None,
         best_snr: float | None = None,
@@ -399,6 +400,8 @@ class State:
 
         Parameters
         ----------
+        runs : sequence of PhaseRun
+            Phases that end with the claim itself, such as publishing.
         install : callable, optional
             Renames the candidates' files into place. It is called inside the transaction, after the fence and
             after every row was accepted, so that only the commit itself is left to fail; what it raises undoes
@@ -444,6 +447,9 @@ class State:
                 self._replace_signals(connection, claim.id, signals)
             if outcome in ANSWERED or candidates:
                 self._replace_candidates(connection, claim, candidates, outcome in ANSWERED, now)
+            if runs:
+                rows = [{name: getattr(run, name) for name in _RUN} for run in runs]
+                connection.execute(self._upsert(phase_runs, ("target_id", "phase", "item")), rows)
             _remember(connection, [claim.id], outcome, because, now, came_from=Status.RUNNING)
             if install is not None:
                 self._step("finish.before-install")

@@ -46,10 +46,13 @@ def time_night(
     Returns
     -------
     dict
-        Stars per hour of both, the ratio, milliseconds a star by phase, the machine.
+        Stars per hour of both, milliseconds a star by phase, the machine, and two ratios: ``ratio`` of the whole
+        night, and ``ratio_without_pages``, since the notebook stack makes no pages.
     """
     from hunter.archives import open_archive
 
+    # one light curve is one target, on both sides
+    settings = settings.changed(hunt=replace(settings.hunt, combine="sector"))
     found = [item for item in open_archive(settings).targets() if item.target.kind != "FILE"]
     found = found[:limit] if limit else found
     files = [item.sources[-1] for item in found]
@@ -57,11 +60,13 @@ def time_night(
     notebook(files[0])
     _hunt(settings, found[:1])
     ours: list[float] = []
+    pages: list[float] = []
     peers: list[float] = []
     phases: dict[str, list[float]] = {}
     for number in range(rounds):
-        seconds, by_phase = _hunt(settings, found)
+        seconds, by_phase, candidates = _hunt(settings, found)
         ours.append(seconds)
+        pages.append(by_phase.get("publish", 0.0))
         for phase, spent in by_phase.items():
             phases.setdefault(phase, []).append(spent)
         began = time.perf_counter()
@@ -75,6 +80,10 @@ def time_night(
         "hunt_stars_per_hour": 3600 * len(found) / median(ours),
         "notebook_stars_per_hour": 3600 * len(found) / median(peers),
         "ratio": median(peer / own for own, peer in zip(ours, peers, strict=True)),
+        "ratio_without_pages": median(
+            peer / (own - page) for own, page, peer in zip(ours, pages, peers, strict=True)
+        ),
+        "candidates": candidates,
         "milliseconds_by_phase": {phase: 1000 * median(spent) / len(found) for phase, spent in phases.items()},
         "processes": 1,
         "machine": {"cpu": _cpu(), "cores": os.cpu_count(), "system": platform.platform()},
@@ -82,8 +91,8 @@ def time_night(
     }
 
 
-def _hunt(settings: Settings, found: Sequence[Any]) -> tuple[float, dict[str, float]]:
-    """Seconds from the first claim to the last ending in a fresh home, and by phase; start-up is left out."""
+def _hunt(settings: Settings, found: Sequence[Any]) -> tuple[float, dict[str, float], int]:
+    """Seconds from the first claim to the last ending in a fresh home, by phase, and candidates; start-up left out."""
     from hunter.engine import open_state, queue
     from state.reading import Reader
 
@@ -101,15 +110,17 @@ def _hunt(settings: Settings, found: Sequence[Any]) -> tuple[float, dict[str, fl
         state.close()
         work(own, Duty(allow=allow))
         seconds = time.perf_counter() - began[0]
-        rows = list(Reader(own.database).timings())
+        with Reader(own.database) as reader:
+            rows = list(reader.timings())
+            candidates = len(reader.candidates())
     finally:
         shutil.rmtree(folder)
     by_phase: dict[str, float] = {}
     for row in rows:
         for phase, milliseconds in row["milliseconds"].items():
             by_phase[phase] = by_phase.get(phase, 0.0) + milliseconds / 1000
-    by_phase["record and publish"] = seconds - sum(by_phase.values())
-    return seconds, by_phase
+    by_phase["record"] = seconds - sum(by_phase.values())
+    return seconds, by_phase, candidates
 
 
 def notebook(file: str) -> float:

@@ -38,10 +38,9 @@ def bench_night(
     out = console()
     out.print(f"hunt            {found['hunt_stars_per_hour']:>10,.0f} stars/hour, one process, everything included")
     out.print(f"notebook stack  {found['notebook_stars_per_hour']:>10,.0f} stars/hour, one process")
-    out.print(
-        f"ratio           {found['ratio']:>10.1f}  "
-        f"(median of {found['rounds']} paired rounds, {plural(found['targets'], 'target')})"
-    )
+    out.print(f"ratio           {found['ratio']:>10.1f}  with the pages of {found['candidates']} candidates")
+    out.print(f"                {found['ratio_without_pages']:>10.1f}  without pages: the notebook stack makes none")
+    out.print(f"medians of {found['rounds']} paired rounds over {found['targets']} light curves")
     for phase, spent in found["milliseconds_by_phase"].items():
         out.print(f"  {phase:<20}{spent:8.1f} ms a star")
 
