@@ -52,7 +52,5 @@ for command in (
     training.evaluate,
 ):
     app.command(short_help=summary(command))(command)
-app.add_typer(looking.export)
-app.add_typer(care.database)
-app.add_typer(training.models)
-app.add_typer(bench.bench)
+for group in (looking.export, care.database, training.models, bench.bench):
+    app.add_typer(group, short_help=group.info.help)
