@@ -383,6 +383,40 @@ def test_a_failing_disk_is_no_damage():
         fits_file.walk(Disk(files.spoc_once()))
 
 
+K2SFF = files.k2sff()  # whose checksum does not bind, and which holds an image
+WILD = (
+    "-1",
+    "0",
+    "-40",
+    "9999999999",
+    "9" * 40,
+    "1.5",
+    "1E400",
+    "nan",
+    "T",
+    "''",
+    "'x'",
+    "'9999999D'",
+    "'1PD(3)'",
+    "(1,2)",
+)
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.sampled_from(WILD)), min_size=1, max_size=3))
+def test_wild_values_in_cards_end_in_a_reason_or_a_light_curve(tmp_path, changes):
+    content = bytearray(K2SFF)
+    cards = [at for at in range(0, len(content), 80) if content[at + 8 : at + 10] == b"= "]
+    for place, value in changes:
+        at = cards[int(place * len(cards))] + 10
+        content[at : at + 70] = value.rjust(20).ljust(70).encode()
+    path = files.save(tmp_path, "file.fits", bytes(content))
+    try:
+        formats.read(formats.check(path, COLUMNS).product, COLUMNS)
+    except UnusableData as error:
+        assert "\n" not in str(error)  # noqa: PT017  # either end is right
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=9000))
 def test_any_bytes_behind_a_fits_beginning_are_refused_or_walked(noise):

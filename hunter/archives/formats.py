@@ -74,16 +74,12 @@ def contents(path: Path) -> bytes:
     """All bytes of a plain file of at most 512 MB, as they lie on the disk."""
     with open_plain(path) as stream:
         try:
-            return stream.read(_size(stream) + 1)  # read() alone would grow its buffer step by step
+            size = os.fstat(stream.fileno()).st_size
+            if size > MAX_BYTES:
+                raise UnusableData(f"it has {size // 2**20} MB, too much for a light curve")
+            return stream.read(size + 1)  # read() alone would grow its buffer step by step
         except OSError as error:
             raise unreadable(error, path) from error
-
-
-def _size(stream: BinaryIO) -> int:
-    size = os.fstat(stream.fileno()).st_size
-    if size > MAX_BYTES:
-        raise UnusableData(f"it has {size // 2**20} MB, too much for a light curve")
-    return size
 
 
 def unpacked(raw: bytes) -> bytes:
@@ -133,7 +129,6 @@ def identify(path: Path) -> Identity:
         try:
             begin = stream.read(len(FITS_MAGIC))
             if begin == FITS_MAGIC:
-                _size(stream)  # a header without end would be searched to the end of the file
                 return _identify_fits(stream)
             begin += stream.read(HEAD_BYTES - len(begin))
             if begin.startswith(GZIP_MAGIC):
