@@ -64,7 +64,15 @@ def _explain(error: Any) -> tuple[int, str]:
         return LOCKED, text
     if "DiskFull" in names or (isinstance(error, OSError) and error.errno in FULL):
         return FAILED, f"no room left: {text}. Free some space and run the same command again; nothing is lost"
-    if names & {"StateError", "NightFailed", "HomeUnusable", "UnusableData", "ArchiveUnavailable", "ModelRefused"}:
+    if names & {
+        "StateError",
+        "NightFailed",
+        "HomeUnusable",
+        "UnusableData",
+        "ArchiveUnavailable",
+        "ModelRefused",
+        "ViewsRefused",
+    }:
         return FAILED, text
     if isinstance(error, OSError) and error.filename is not None:
         cure = ": give yourself the right to it, or name another place" if error.errno in FORBIDDEN else ""

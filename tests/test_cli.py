@@ -787,6 +787,13 @@ def test_models_are_listed_shown_and_verified(run, tmp_path):
     assert "nonesuch" in one_line(err)
 
 
+def test_training_on_nothing_names_the_place(run, tmp_path):
+    code, out, err = run("train", "--data", tmp_path / "views", "--home", tmp_path)
+    assert (code, out) == (1, "")
+    assert str(tmp_path / "views") in one_line(err)
+    assert "our fault" not in err
+
+
 # ------------------------------------------------------------------------------------------------ lightness
 
 

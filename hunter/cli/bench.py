@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hunter.cli.common import AsJson, Home, console, examples, give, plural, say
+from hunter.cli.common import AsJson, Home, console, examples, give, say
 
 bench = typer.Typer(
     name="bench", help="This machine's stars an hour, paired against a peer in the same run.", no_args_is_help=True
