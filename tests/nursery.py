@@ -4,15 +4,19 @@ Importing the libraries and compiling the kernels takes seconds; a fork of a pro
 that a test can afford to kill hundreds of workers. Everything here runs the real engine on real files.
 """
 
+import errno
 import gc
 import io
 import json
 import os
+import sqlite3
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
+
+from state.status import StateError
 
 
 def digest_sheet(evidence, cleaned, result, views) -> bytes:
@@ -40,19 +44,69 @@ def settings_of(home: str, given: dict):
     return load(home, given)
 
 
-def live(home: str, given: dict, diary: str, sheet: str) -> None:
+class Poison:
+    """An archive in which the file of one star ends the process that reads it, as a fault in a C library would."""
+
+    def __init__(self, archive, key: str) -> None:
+        self.archive, self.key = archive, key
+
+    def targets(self):
+        return self.archive.targets()
+
+    def fetch(self, target, sources):
+        return self.archive.fetch(target, sources)
+
+    def read(self, product):
+        if self.key in product.uri:
+            os._exit(77)
+        return self.archive.read(product)
+
+
+def failing(where: int, what: str):
+    """A boundary at which a person interrupts, or from which on every write finds the disk full."""
+    passed = [0]
+
+    def at(name: str) -> None:
+        passed[0] += 1
+        if what == "interrupt" and passed[0] == where:
+            raise KeyboardInterrupt
+        if what == "full" and passed[0] >= where:
+            if name in ("file opened", "file written"):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a file")
+            if name.endswith("before-commit"):
+                raise sqlite3.OperationalError("database or disk is full")  # what SQLite itself says then
+
+    return at
+
+
+def live(order: dict) -> None:
     """What ``hunter run`` does after a kill, in one process: tidy up, then work to the end."""
     import candidates.plots
-    from hunter import engine, worker
+    import hunter.archives
+    from hunter import crashpoints, engine, worker
 
-    if sheet == "digest":
+    if order["sheet"] == "digest":
         candidates.plots.draw_sheet = digest_sheet
-    settings = settings_of(home, given)
-    with open(diary, "a", buffering=1) as book, engine.home_lock(settings.home):
+    if "poison" in order:
+        opened = hunter.archives.open_archive
+        hunter.archives.open_archive = lambda settings: Poison(opened(settings), order["poison"])
+    settings = settings_of(order["home"], order["given"])
+    with open(order["diary"], "a", buffering=1) as book, engine.home_lock(settings.home):
+
+        def note(kind: str, what: object) -> None:
+            print(json.dumps([kind, what]), file=book)
+
         state = engine.open_state(settings)
+        if order.get("poison"):  # the engine that lives on sees its worker die
+            engine._reclaim(settings, state, lambda line: None, time.time())
         engine._tidy(settings, state, lambda line: None, time.time())
         state.close()
-        worker.work(settings, worker.Duty(report=lambda kind, what: print(json.dumps([kind, what]), file=book)))
+        if "fail" in order:
+            crashpoints.at = failing(*order["fail"])
+        try:
+            worker.work(settings, worker.Duty(report=note))
+        except (KeyboardInterrupt, worker.DiskFull, StateError, OSError) as error:
+            note("stopped", [type(error).__name__, str(error), worker.disk_is_full(error)])
 
 
 def main() -> None:
@@ -62,7 +116,7 @@ def main() -> None:
         if child == 0:
             try:
                 os.environ.update(order["environment"])
-                live(order["home"], order["given"], order["diary"], order["sheet"])
+                live(order)
                 os._exit(0)
             except BaseException:
                 import traceback
@@ -71,7 +125,7 @@ def main() -> None:
                 os._exit(1)
         _, status = os.waitpid(child, 0)
         if order["warm"]:  # what a first life has loaded and compiled is to be inherited by all later ones
-            live(order["home"], order["given"], order["diary"], order["sheet"])
+            live(order)
             gc.collect()
             gc.freeze()
         threads = len(os.listdir("/proc/self/task"))

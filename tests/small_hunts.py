@@ -76,6 +76,7 @@ class Life:
     code: int  # -9: killed
     computed: tuple[tuple[str, str], ...]  # (phase, target), in order
     ended: tuple[tuple[str, str], ...]  # (target, outcome)
+    stopped: tuple[str, str, bool] | None  # by what error, in which words, and whether a disk was full
 
 
 class Nursery:
@@ -95,13 +96,21 @@ class Nursery:
         self.process.stdout.close()
 
     def live(
-        self, home: Path, given: dict[str, object], *, sheet: str = "digest", warm: bool = False, **environment: str
+        self,
+        home: Path,
+        given: dict[str, object],
+        *,
+        sheet: str = "digest",
+        warm: bool = False,
+        more: dict[str, object] | None = None,
+        **environment: str,
     ) -> Life:
         """Tidy ``home`` and work until nothing is queued, or until the environment kills it."""
         self.born += 1
         diary = self.folder / f"life-{self.born}.jsonl"
         order = {"home": str(home), "given": given, "diary": str(diary), "sheet": sheet, "warm": warm}
         order["environment"] = environment
+        order |= more or {}
         self.process.stdin.write(json.dumps(order) + "\n")
         self.process.stdin.flush()
         answer = json.loads(self.process.stdout.readline())
@@ -112,7 +121,8 @@ class Nursery:
         told = [json.loads(line) for line in lines]
         computed = tuple((what[0], what[1]) for kind, what in told if kind == "phase")
         ended = tuple((what[0], what[1]) for kind, what in told if kind == "ended")
-        return Life(answer["code"], computed, ended)
+        stopped = next((tuple(what) for kind, what in told if kind == "stopped"), None)
+        return Life(answer["code"], computed, ended, stopped)
 
 
 def rows(home: Path, query: str, *values: object) -> list[tuple]:
@@ -147,7 +157,10 @@ def books(home: Path) -> dict[str, object]:
             "SELECT target_id, ephemeris_key, name, period, epoch, duration, depth, snr, sde, probability, "
             "disposition, json_file, png_file, png_sha256, html_file FROM candidates ORDER BY name",
         ),
-        "results": rows(home, "SELECT target_id, phase, item, digest, path, sha256 FROM phase_runs ORDER BY 1, 2, 3"),
+        "results": rows(
+            home,
+            "SELECT target_id, phase, item, digest, path, sha256 FROM phase_runs WHERE path <> '' ORDER BY 1, 2, 3",
+        ),
         "evidence": evidence_of(home),
         "png": png,
     }
@@ -180,7 +193,7 @@ def faults(home: Path) -> list[str]:
     found += [f"{name} is there and not recorded" for name in sorted(there - known)]
     found += [f"{path} was left over" for path in home.rglob("*.part")]
     found += [f"{path} was left over" for path in (home / "candidates" / ".staging").glob("*")]
-    for path, sha256 in rows(home, "SELECT path, sha256 FROM phase_runs"):
+    for path, sha256 in rows(home, "SELECT path, sha256 FROM phase_runs WHERE path <> ''"):
         stored = worker.results_folder(load(str(home))) / path
         if not stored.is_file() or hashlib.sha256(stored.read_bytes()).hexdigest() != sha256:
             found.append(f"{path} is not what was recorded")

@@ -1,11 +1,20 @@
 """A hunt cannot be killed: whatever ends it, wherever, it goes on from the phase in flight to the same answer."""
 
+import json
+import os
 import random
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from nursery import digest_sheet
 from small_hunts import (
+    NURSERY,
     Nursery,
     books,
     endings,
@@ -17,6 +26,11 @@ from small_hunts import (
     rows,
     train_tiny,
 )
+
+from hunter import engine, worker
+from pipeline.errors import ArchiveUnavailable
+from state.status import Status
+from state.store import State
 
 PHASES = ("fetch", "clean", "search", "fold", "vet", "score")
 
@@ -140,3 +154,261 @@ def check_same(home: Path, wanted: dict[str, object], where: str) -> None:
     found = books(home)
     for name, value in found.items():
         assert value == wanted[name], f"{name} after {where}"
+
+
+# ------------------------------------------------------------------------------------------------------ stopping
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_hunt_stopped_after_a_phase_goes_on_with_the_next(phase, fresh, given, nursery, unbroken, tmp_path):
+    home = copy_of(fresh, tmp_path)
+    place = unbroken["digest"]["boundaries"].index(f"{phase}: rows stored") + 1
+    first = nursery.live(home, given, more={"fail": [place, "interrupt"]})
+    assert first.stopped[0] == "KeyboardInterrupt"
+    assert rows(home, "SELECT status, attempts, suspect, phase FROM targets") == [("QUEUED", 0, 0, phase)]
+    second = nursery.live(home, given)
+    assert {name for name, _ in first.computed}.isdisjoint(name for name, _ in second.computed)
+    check_same(home, unbroken["digest"], f"stopped after {phase}")
+
+
+def test_a_second_run_computes_nothing(fresh, given, nursery, unbroken, tmp_path, ground, model):
+    home = copy_of(fresh, tmp_path)
+    nursery.live(home, given)
+    open_queued(make_settings(home, ground / "sky", model)).close()
+    assert nursery.live(home, given).computed == ()
+    check_same(home, unbroken["digest"], "a second run")
+
+
+# ------------------------------------------------------------------------------------------------------ full disk
+
+
+def test_a_full_disk_stops_with_one_line_and_the_same_command_finishes(fresh, given, nursery, unbroken, tmp_path):
+    boundaries = unbroken["digest"]["boundaries"]
+    first_claim = boundaries.index("claimed")
+    writes = [
+        k
+        for k, name in enumerate(boundaries, 1)
+        if k > first_claim and (name in ("file opened", "file written") or name.endswith("before-commit"))
+    ]
+    for k in writes[::4]:
+        where = f"full from boundary {k}, {boundaries[k - 1]}"
+        home = copy_of(fresh, tmp_path)
+        life = nursery.live(home, given, more={"fail": [k, "full"]})
+        assert life.stopped is not None, where
+        assert life.stopped[2], f"{life.stopped} {where}"
+        assert "\n" not in life.stopped[1], where
+        assert nursery.live(home, given).stopped is None, where
+        check_same(home, unbroken["digest"], where)
+        shutil.rmtree(home)
+
+
+# ---------------------------------------------------------------------------------------- what is computed again
+
+
+@pytest.mark.parametrize("harm", ["deleted", "damaged", "emptied"])
+def test_a_stored_result_that_is_gone_or_bad_is_computed_again_and_only_that(
+    harm, fresh, given, nursery, unbroken, tmp_path
+):
+    home = copy_of(fresh, tmp_path)
+    nursery.live(home, given)
+    (stored,) = (home / "cache" / "results").glob("*/search.*.npz")
+    if harm == "deleted":
+        stored.unlink()
+    else:
+        data = bytearray(stored.read_bytes())
+        data[len(data) // 2] ^= 1
+        stored.write_bytes(bytes(data) if harm == "damaged" else b"")
+    with State.open(home / "state" / "hunter.sqlite") as state:
+        assert state.requeue("asked by hand", 1e9, outcomes=[Status.CANDIDATE]) == 1
+    life = nursery.live(home, given)
+    assert [phase for phase, _ in life.computed] == ["search", "publish"]
+    assert faults(home) == []
+    assert books(home)["evidence"] == unbroken["digest"]["evidence"]
+    assert books(home)["png"] == unbroken["digest"]["png"]
+
+
+@pytest.mark.parametrize(
+    ("change", "again"),
+    [
+        ({"search__snr": 7.5}, ["search", "fold", "vet", "score", "publish"]),
+        ({"hunt__threshold": 1e-9}, ["score", "publish"]),
+        ({"compute__batch": 3}, []),
+    ],
+)
+def test_changed_settings_redo_only_what_follows(change, again, ground, model, fresh, given, nursery, tmp_path):
+    home = copy_of(fresh, tmp_path)
+    nursery.live(home, given)
+    open_queued(make_settings(home, ground / "sky", model, **change)).close()
+    life = nursery.live(home, given_for(ground / "sky", model, **change))
+    assert [phase for phase, _ in life.computed] == again
+    assert faults(home) == []
+    assert len(rows(home, "SELECT name FROM candidates")) == 1
+
+
+def test_a_new_release_of_a_file_is_hunted_anew(ground, model, fresh, given, nursery, tmp_path):
+    home, sky = copy_of(fresh, tmp_path), tmp_path / "sky"
+    shutil.copytree(ground / "sky", sky)
+    open_queued(make_settings(home, sky, model)).close()  # the same star from another folder is another hunt, too
+    assert nursery.live(home, given_for(sky, model)).ended[0][1] == "CANDIDATE"
+    (file,) = sky.glob("*.fits")
+    os.utime(file, ns=(1, 1))
+    open_queued(make_settings(home, sky, model)).close()
+    life = nursery.live(home, given_for(sky, model))
+    assert [phase for phase, _ in life.computed] == [*PHASES, "publish"]
+    assert faults(home) == []
+
+
+# ---------------------------------------------------------------------------------------------- poison and errors
+
+
+def test_a_target_that_kills_its_worker_is_found_out_and_the_others_finish(ground, model, nursery, tmp_path):
+    home = tmp_path / "home"
+    settings = make_settings(home, ground / "three", model, engine__max_deaths=3)
+    open_queued(settings).close()
+    given = given_for(ground / "three", model, engine__max_deaths=3)
+    poison = rows(home, "SELECT key FROM targets ORDER BY id")[1][0]
+    lives = [nursery.live(home, given, more={"poison": poison})]
+    while lives[-1].code == 77 and len(lives) < 10:
+        lives.append(nursery.live(home, given, more={"poison": poison}))
+    assert lives[-1].code == 0
+    assert len(lives) <= 5
+    told = dict(rows(home, "SELECT key, status FROM targets"))
+    assert told.pop(poison) == "QUARANTINED"
+    assert set(told.values()) == {"CANDIDATE"}
+    ((because,),) = rows(home, "SELECT error FROM targets WHERE key = ?", poison)
+    assert "its worker died" in because
+    assert "times" in because
+    assert faults(home) == []
+    # after the first death nobody was in the same boat
+    alone = rows(home, "SELECT count(*) FROM moves WHERE went_to = 'RUNNING' AND token > 1 GROUP BY at")
+    assert set(alone) == {(1,)}
+
+
+class Faulty:
+    """An archive that is out of order for one star and holds an impossible file for another."""
+
+    def __init__(self, archive, out_of_order: str, impossible: str) -> None:
+        self.archive, self.out_of_order, self.impossible = archive, out_of_order, impossible
+
+    def targets(self):
+        return self.archive.targets()
+
+    def fetch(self, target, sources):
+        if target.key == self.out_of_order:
+            raise ArchiveUnavailable("503 from the archive")
+        return self.archive.fetch(target, sources)
+
+    def read(self, product):
+        if self.impossible in product.uri:
+            raise ZeroDivisionError("a fault of ours")
+        return self.archive.read(product)
+
+
+def test_a_fault_quarantines_one_target_and_an_outage_defers_another_ever_longer(ground, model, tmp_path, monkeypatch):
+    monkeypatch.setattr("candidates.plots.draw_sheet", digest_sheet)
+    settings = make_settings(tmp_path / "home", ground / "three", model)
+    with open_queued(settings) as state:
+        first, second, third = (key for (key,) in rows(settings.home, "SELECT key FROM targets ORDER BY id"))
+        state.register_worker("w", os.getpid(), "here", "boot", 0.0)
+        tools, device = worker.equip(settings, state, lambda: 1e9)
+        tools = replace(tools, archive=Faulty(tools.archive, first, second))
+        now, waits = 1e9, []
+        for _ in range(4):
+            claims = state.claim("w", 16, now)
+            worker._batch(claims, tools, settings, state, worker.Duty(now=lambda now=now: now), device)
+            ((wakes,),) = rows(settings.home, "SELECT next_at FROM targets WHERE key = ?", first)
+            waits.append(wakes - now)
+            now = wakes
+            assert state.due(now) == 1
+        assert waits == sorted(waits)
+        assert waits[3] > 4 * waits[0] > 0
+        told = dict(rows(settings.home, "SELECT key, status FROM targets"))
+        assert told == {first: "QUEUED", second: "QUARANTINED", third: "CANDIDATE"}
+        ((kind, error),) = rows(settings.home, "SELECT error_class, error FROM targets WHERE key = ?", second)
+        assert kind == "ZeroDivisionError"
+        assert "Traceback" in error
+        assert "a fault of ours" in error
+    assert faults(settings.home) == []
+
+
+@pytest.mark.parametrize("place", ["build_evidence", "candidate_row"])
+def test_a_fault_while_publishing_quarantines_that_target_only(place, ground, model, tmp_path, monkeypatch):
+    from hunter import chain
+
+    monkeypatch.setattr("candidates.plots.draw_sheet", digest_sheet)
+    settings = make_settings(tmp_path / "home", ground / "three", model)
+    whole, calls = getattr(chain, place), []
+
+    def first_fails(*values, **named):
+        calls.append(1)
+        if len(calls) == 1:
+            raise ValueError("no such page")
+        return whole(*values, **named)
+
+    monkeypatch.setattr(chain, place, first_fails)
+    open_queued(settings).close()
+    worker.work(settings, worker.Duty())
+    told = sorted(status for (status,) in rows(settings.home, "SELECT status FROM targets"))
+    assert told == ["CANDIDATE", "CANDIDATE", "QUARANTINED"]
+    assert rows(settings.home, "SELECT error_class FROM targets WHERE error IS NOT NULL") == [("ValueError",)]
+    assert faults(settings.home) == []
+
+
+# --------------------------------------------------------------------------------------------------- two workers
+
+
+STOPPED = """
+import json, os, signal, sys
+sys.path.insert(0, sys.argv[3])
+import candidates.plots
+from nursery import digest_sheet
+from hunter import worker
+from hunter.settings import load
+candidates.plots.draw_sheet = digest_sheet
+reached = []
+def report(kind, what):
+    if kind == "phase" and what[0] == sys.argv[4] and not reached:
+        reached.append(what)
+        os.kill(os.getpid(), signal.SIGSTOP)
+hunted = worker.work(load(sys.argv[1], json.loads(sys.argv[2])), worker.Duty(report=report))
+print(hunted)
+"""
+
+
+@pytest.mark.parametrize("phase", ["fold", "publish"])
+def test_a_worker_stopped_beyond_its_lease_doubles_nothing(phase, ground, model, tmp_path, monkeypatch):
+    monkeypatch.setattr("candidates.plots.draw_sheet", digest_sheet)
+    home, given = tmp_path / "home", given_for(ground / "three", model, engine__lease_seconds=0.5)
+    settings = make_settings(home, ground / "three", model, engine__lease_seconds=0.5)
+    state = open_queued(settings)
+    command = [sys.executable, "-c", STOPPED, str(home), json.dumps(given), str(NURSERY.parent), phase]
+    stopped = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        while Path(f"/proc/{stopped.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+            assert stopped.poll() is None
+            time.sleep(0.05)
+        time.sleep(0.6)
+        assert len(engine._reclaim(settings, state, lambda line: None, time.time())) == 3
+        assert worker.work(settings, worker.Duty()) == 3
+    finally:
+        stopped.send_signal(signal.SIGCONT)
+        said, _ = stopped.communicate(timeout=120)
+    assert stopped.returncode == 0
+    assert said.strip() == "0"  # it does not boast of what the other has done
+    state.close()
+    assert [outcome for _, outcome in endings(home)] == ["CANDIDATE"] * 3
+    assert len({target for target, _ in endings(home)}) == 3
+    assert len(rows(home, "SELECT name FROM candidates")) == 3
+    assert faults(home) == []
+
+
+def test_a_second_process_on_the_same_home_is_turned_away(ground, model, tmp_path):
+    settings = make_settings(tmp_path / "home", ground / "sky", model)
+    with engine.home_lock(settings.home), pytest.raises(engine.HomeLocked, match=rf"process {os.getpid()}: stop it"):
+        engine.night(settings, list)
+    with engine.home_lock(settings.home):  # it went with its holder
+        pass
+
+
+def copy_of(fresh: Path, folder: Path) -> Path:
+    return Path(shutil.copytree(fresh, folder / "home"))
