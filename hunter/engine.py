@@ -156,7 +156,9 @@ def night(
             result.listed = len(listed)
             result.report = queue(state, listed, settings, now())
             _requeue_for_model(settings, state, say, now())
-            state.log("info", "night", f"a night begins: {result.listed} targets listed, {result.report.added} new", now())
+            state.log(
+                "info", "night", f"a night begins: {result.listed} targets listed, {result.report.added} new", now()
+            )
             with stop_signals(result) as stop:
                 deadline = None if max_hours is None else began + max_hours * 3600
                 _keep_working(settings, state, result, stop, limit, deadline, show, say, now)
@@ -169,10 +171,23 @@ def night(
     return result
 
 
+class Stop:
+    """A flag all processes of a night see. It has no lock: a worker killed while it holds one would stop us all."""
+
+    def __init__(self) -> None:
+        self.raised = multiprocessing.get_context("spawn").RawValue("b", 0)
+
+    def set(self) -> None:
+        self.raised.value = 1
+
+    def is_set(self) -> bool:
+        return bool(self.raised.value)
+
+
 @contextmanager
-def stop_signals(result: Night) -> Iterator[Any]:
-    """An event set by the first SIGINT or SIGTERM; a second one ends the process at once."""
-    stop = multiprocessing.get_context("spawn").Event()
+def stop_signals(result: Night) -> Iterator[Stop]:
+    """A flag set by the first SIGINT or SIGTERM; a second one ends the process at once."""
+    stop = Stop()
 
     def asked(number: int, frame: FrameType | None) -> None:
         if result.stopped_by is not None:
@@ -200,7 +215,7 @@ def _keep_working(
     settings: Settings,
     state: State,
     result: Night,
-    stop: Any,
+    stop: Stop,
     limit: int | None,
     deadline: float | None,
     show: Callable[[Night, dict[str, Any]], None],
@@ -230,7 +245,9 @@ def _keep_working(
         if waiting and not stop.is_set() and not spent and failed is None:
             # more workers than batches would only wait for each other's imports
             batches = -(-waiting // settings.compute.batch)
-            wanted = min(worker_count(settings), max(1, batches if waiting > settings.compute.batch else min(2, waiting)))
+            wanted = min(
+                worker_count(settings), max(1, batches if waiting > settings.compute.batch else min(2, waiting))
+            )
             while len(children) < wanted:
                 start()
         elif not children:
@@ -247,7 +264,8 @@ def _keep_working(
             stop.set()
         if stop.is_set() and drain_until is None:
             drain_until = time.monotonic() + settings.engine.drain_seconds
-            say("stopping after the batch in flight; once more to stop at once")
+            if result.stopped_by is not None:
+                say("stopping after the batch in flight; once more to stop at once")
         for pid, child in list(children.items()):
             late = time.monotonic() - child.heard > settings.engine.phase_limit_seconds
             if late or (drain_until is not None and time.monotonic() > drain_until):

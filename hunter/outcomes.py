@@ -4,6 +4,7 @@
 
     UnusableData          the sky's fault      -> UNUSABLE     with the reason, never retried
     ArchiveUnavailable    the archive's fault  -> DEFERRED     asked again with back-off
+    ModelRefused          no usable model      -> HELD         waits; a missing model never clears a star
     anything else         our fault            -> QUARANTINED  traceback kept, the next target goes on
 
 A full disk is nobody's fault in particular: it stops the hunt with one clear line and loses nothing, since
@@ -15,6 +16,7 @@ import random
 import traceback
 from dataclasses import dataclass
 
+from models.registry import ModelRefused
 from pipeline.errors import ArchiveUnavailable, UnusableData
 from state.status import StateError, Status
 
@@ -63,6 +65,8 @@ def judge(error: Exception, phase: str, deferrals: int) -> Failure:
     if isinstance(error, StateError):
         raise error
     because = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, ModelRefused):
+        return Failure(Status.HELD, because, "ModelRefused")
     if isinstance(error, UnusableData):
         return Failure(Status.UNUSABLE, because, "UnusableData")
     if isinstance(error, ArchiveUnavailable):

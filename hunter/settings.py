@@ -280,7 +280,9 @@ def _build(cls: type, values: Mapping[str, tuple[Any, str]], mistakes: list[str]
             where = values[key][1] if key in values else f"[{cls.__name__}]"
             default = names[key].default if key in names else None
             said = problem["msg"][0].lower() + problem["msg"][1:]
-            mistakes.append(f"{where} {key} = {json.dumps(problem['input'], default=str)}: {said} (default {default!r})")
+            mistakes.append(
+                f"{where} {key} = {json.dumps(problem['input'], default=str)}: {said} (default {default!r})"
+            )
     except ValueError as error:  # raised by the dataclass itself, where two values contradict each other
         mistakes.append(f"{next((where for _, where in values.values()), '')} {error}")
     return None

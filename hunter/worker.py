@@ -255,7 +255,9 @@ def dead(pid: int) -> bool:
 def _room(settings: Settings) -> None:
     free = shutil.disk_usage(settings.home).free / 1e6
     if free < settings.engine.free_disk_mb:
-        raise DiskFull(f"{free:.0f} MB are free at {settings.home}: [engine] free_disk_mb is {settings.engine.free_disk_mb:g}")
+        raise DiskFull(
+            f"{free:.0f} MB are free at {settings.home}: [engine] free_disk_mb is {settings.engine.free_disk_mb:g}"
+        )
 
 
 def _beat(state: State, name: str, every: float, stop: threading.Event) -> None:

@@ -75,7 +75,9 @@ def test_nobody_uses_pickle_or_a_shell():
     for package in OURS:
         for path in files(package):
             text = path.read_text()
-            assert not {"pickle", "joblib", "dill", "marshal", "shelve"} & {name.split(".")[0] for name in imports(path)}
+            assert not {"pickle", "joblib", "dill", "marshal", "shelve"} & {
+                name.split(".")[0] for name in imports(path)
+            }
             assert "shell=True" not in text
             assert "allow_pickle=True" not in text
 

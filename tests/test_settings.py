@@ -2,6 +2,7 @@
 
 import os
 import re
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -55,7 +56,9 @@ def test_an_unknown_key_is_answered_with_its_line_and_the_nearest_name(write):
 
 
 def test_an_unknown_table_is_answered_with_its_line_and_the_nearest_name(write):
-    assert refusal(write("[hunt]\n[serch]\nsnr = 7\n")) == "hunter.toml:2: unknown table [serch] (did you mean 'search'?)"
+    assert (
+        refusal(write("[hunt]\n[serch]\nsnr = 7\n")) == "hunter.toml:2: unknown table [serch] (did you mean 'search'?)"
+    )
 
 
 def test_light_commands_too_refuse_an_unknown_table(write):
@@ -147,7 +150,5 @@ def test_every_default_in_the_template_is_the_default_in_force(tmp_path):
 def test_any_text_at_all_is_settings_or_a_refusal(tmp_path_factory, text):
     folder = tmp_path_factory.mktemp("wild")
     (folder / "hunter.toml").write_bytes(text.encode("utf-8", "surrogatepass"))
-    try:
+    with suppress(SettingsError):  # anything else fails the test
         load(str(folder), light=True)
-    except SettingsError as error:
-        assert str(error)

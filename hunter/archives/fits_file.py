@@ -21,7 +21,7 @@ from pipeline.errors import UnusableData
 from pipeline.types import Floats, Integers
 
 if TYPE_CHECKING:
-    from astropy.io.fits import Column, Header  # type: ignore[import-untyped]
+    from astropy.io.fits import Column, Header
 
 BLOCK = 2880  # bytes; every FITS unit fills whole blocks
 MAX_BYTES = 512 * 2**20  # a 20-s light curve has 12 MB; what is larger than this is something else
@@ -38,7 +38,7 @@ DAMAGE = (OSError, ValueError, TypeError, LookupError, AttributeError, Arithmeti
 @contextmanager
 def _without_warnings() -> Iterator[None]:
     """Keep astropy's warnings off the terminal: what they are about ends in a reason of ours."""
-    from astropy.utils.exceptions import AstropyWarning  # type: ignore[import-untyped]
+    from astropy.utils.exceptions import AstropyWarning
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AstropyWarning)
@@ -75,7 +75,7 @@ class Unit:
 
 
 def _value(header: "Header", key: str) -> object:
-    from astropy.io.fits import VerifyError  # type: ignore[import-untyped]
+    from astropy.io.fits import VerifyError
 
     try:
         found = header.get(key)
@@ -293,7 +293,7 @@ def _defined(cards: bytes) -> tuple[np.dtype, dict[str, "Column"]]:
 
     Kept, for the files of one release have the same, and astropy takes 5 ms for the 20 columns of SPOC.
     """
-    from astropy.io.fits import BinTableHDU  # type: ignore[import-untyped]
+    from astropy.io.fits import BinTableHDU
 
     table = b"XTENSION= 'BINTABLE'".ljust(80) + cards + b"END".ljust(80)
     with _without_warnings():

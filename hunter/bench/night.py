@@ -73,16 +73,16 @@ def time_night(
         for file in files:
             notebook(file)
         peers.append(time.perf_counter() - began)
-        say(f"round {number + 1}: hunt {ours[-1]:.2f} s, notebook stack {peers[-1]:.2f} s, {peers[-1] / ours[-1]:.1f} x")
+        say(
+            f"round {number + 1}: hunt {ours[-1]:.2f} s, notebook stack {peers[-1]:.2f} s, {peers[-1] / ours[-1]:.1f} x"
+        )
     return {
         "targets": len(found),
         "rounds": rounds,
         "hunt_stars_per_hour": 3600 * len(found) / median(ours),
         "notebook_stars_per_hour": 3600 * len(found) / median(peers),
         "ratio": median(peer / own for own, peer in zip(ours, peers, strict=True)),
-        "ratio_without_pages": median(
-            peer / (own - page) for own, page, peer in zip(ours, pages, peers, strict=True)
-        ),
+        "ratio_without_pages": median(peer / (own - page) for own, page, peer in zip(ours, pages, peers, strict=True)),
         "candidates": candidates,
         "milliseconds_by_phase": {phase: 1000 * median(spent) / len(found) for phase, spent in phases.items()},
         "processes": 1,

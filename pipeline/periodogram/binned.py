@@ -177,7 +177,7 @@ def filter_series(series: BinnedSeries, duration: float, template: str) -> Filte
     """
     taps = template_taps(template, duration / series.width)  # the same from both ends: to convolve is to correlate
     numerator = np.empty(series.weighted_flux.shape, dtype=np.float32)
-    for star in range(numerator.shape[1]):
+    for star in range(series.weighted_flux.shape[1]):
         numerator[:, star] = -np.convolve(series.weighted_flux[:, star], taps, mode="same")
     return FilteredSeries(
         series.start,

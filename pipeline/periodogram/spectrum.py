@@ -137,10 +137,10 @@ def measure_spectrum(
                     deepest[star] = (float(grid.period[tried[top]]), float(centre[top, star]), float(duration))
             inverse = np.divide(1.0, sigma[i, j], out=np.zeros(stars), where=sigma[i, j] > 0)
             value = power * inverse.astype(np.float32)
-            row, star = np.nonzero((value > snr[tried]) & wanted[tried])
-            at = tried[row], star
-            snr[at] = value[row, star]
+            row, column = np.nonzero((value > snr[tried]) & wanted[tried])
+            at = tried[row], column
+            snr[at] = value[row, column]
             best_duration[at] = i
             best_template[at] = j
-            epoch[at] = centre[row, star]
+            epoch[at] = centre[row, column]
     return Spectrum(grid.period, snr, best_duration, best_template, epoch, sigma, depth_noise, tuple(deepest))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import asin, atan2, ceil, cos, pi, sin, sqrt
 
 import numpy as np
-from exoplanet_core.numpy.ops import kepler, quad_solution_vector  # type: ignore[import-untyped]
+from exoplanet_core.numpy.ops import kepler, quad_solution_vector
 
 from pipeline.types import Booleans, Floats
 
