@@ -6,11 +6,12 @@ of AstroNet's rows do not exist and are simulated here; the card says so.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.inputs import LOCAL_BINS, SCALARS, Array, Rows, fill_gaps, normalise, robust_scatter
+from models.inputs import LOCAL_BINS, SCALARS, Rows, correlated_noise, fill_gaps, normalise, robust_scatter
 
 PERIOD, DEPTH, DURATION, SNR = (
     SCALARS.index(name) for name in ("log10_period", "log10_depth", "duration_over_period", "log10_snr")
@@ -27,16 +28,16 @@ class Augmentation:
     parities: float = 0.6  # share of rows without odd and even views that get simulated ones
     unequal: float = 0.6  # share of those binaries without a visible second eclipse whose eclipses get unequal
     lose_parities: float = 0.2  # share of rows whose odd and even views are taken away
-    stretch: float = 0.3  # largest change of the duration, natural logarithm
-    shift: float = 2.0  # bins of the local view, largest error of the epoch
-    noise: float = 0.35  # share of rows made noisier
+    stretch: float = 0.15  # largest change of the duration, natural logarithm
+    shift: float = 1.0  # bins of the local view, largest error of the epoch
+    noise: float = 0.15  # share of rows made noisier
     noisier: float = 3.0  # by this factor at most, in signal-to-noise
     least_snr: float = 6.0  # and not below this
-    smooth: float = 0.15  # share of rows at a coarser resolution
-    gaps: float = 0.25  # share of rows with a stretch of phase unobserved
-    jitter: float = 0.06  # dex, of depth and signal-to-noise
-    lose_star: float = 0.15  # share of catalogue values taken away, each on its own
-    lose_scalar: float = 0.03  # and of the others
+    smooth: float = 0.05  # share of rows at a coarser resolution
+    gaps: float = 0.1  # share of rows with a stretch of phase unobserved
+    jitter: float = 0.02  # dex, of depth and signal-to-noise
+    lose_star: float = 0.05  # share of catalogue values taken away, each on its own
+    lose_scalar: float = 0.0  # and of the others
 
 
 def augment(rows: Rows, binary: NDArray[np.bool_], settings: Augmentation, rng: np.random.Generator) -> Rows:
@@ -59,12 +60,6 @@ def augment(rows: Rows, binary: NDArray[np.bool_], settings: Augmentation, rng: 
     return normalise(replace(rows, scalars=_scalars(rows.scalars, settings, rng)))
 
 
-def _correlated(shape: tuple[int, int], rng: np.random.Generator) -> Array:
-    """Noise of unit scatter with the correlation of overlapping bins."""
-    white = rng.standard_normal((shape[0], shape[1] + 2)).astype(np.float32)
-    return (0.6 * white[:, :-2] + white[:, 1:-1] + 0.6 * white[:, 2:]) / np.float32(np.sqrt(1.72))
-
-
 def _parities(rows: Rows, binary: NDArray[np.bool_], settings: Augmentation, rng: np.random.Generator) -> Rows:
     count = len(rows)
     absent = ~(rows.odd_filled > 0).any(axis=1)
@@ -81,7 +76,7 @@ def _parities(rows: Rows, binary: NDArray[np.bool_], settings: Augmentation, rng
     even = np.where(made[:, None], rows.local_flux * other, rows.even_flux)
     # each half of the transits is noisier than the whole by sqrt(2), and their mean is the whole
     scatter = np.nan_to_num(robust_scatter(rows.local_flux, (rows.local_filled > 0) & _OUT)).astype(np.float32)[:, None]
-    error = _correlated(odd.shape, rng) * scatter
+    error = correlated_noise(odd.shape, rng) * scatter
     kept = (made | ~absent) & (rng.random(count) >= settings.lose_parities)
     present = (rows.local_filled * kept[:, None]).astype(np.float32)
     return replace(rows, odd_flux=odd + error, even_flux=even - error, odd_filled=present, even_filled=present.copy())
@@ -102,7 +97,7 @@ def _other_duration(rows: Rows, settings: Augmentation, rng: np.random.Generator
     low = np.minimum(place.astype(np.int64), LOCAL_BINS - 2)
     share = (place - low).astype(np.float32)
     take = np.arange(count)[:, None]
-    changed = {}
+    changed: dict[str, Any] = {}
     for view in ("local", "odd", "even"):
         flux, filled = getattr(rows, f"{view}_flux"), getattr(rows, f"{view}_filled")
         changed[f"{view}_flux"] = flux[take, low] * (1 - share) + flux[take, low + 1] * share
@@ -121,7 +116,7 @@ def _noisier(rows: Rows, settings: Augmentation, rng: np.random.Generator) -> Ro
     # an instrument's noise, not only the scatter of this view, which is tiny for the deepest eclipses
     relative = np.clip(rows.scalars[:, DURATION], 0.002, 0.25)
     relative = np.where(np.isfinite(relative), relative, 0.03)
-    changed = {}
+    changed: dict[str, Any] = {}
     for view, width in (
         ("global", 1.2 / 201 / relative),
         ("local", np.full(count, 0.16)),
@@ -132,14 +127,14 @@ def _noisier(rows: Rows, settings: Augmentation, rng: np.random.Generator) -> Ro
         width = np.full(count, 0.08) if width is None else width  # half the transits
         per_bin = 1 / snr / np.sqrt(width)
         extra = np.minimum(np.sqrt(factor**2 - 1) * per_bin, 1.5).astype(np.float32)[:, None]
-        changed[f"{view}_flux"] = flux + extra * _correlated(flux.shape, rng)
+        changed[f"{view}_flux"] = flux + extra * correlated_noise(flux.shape, rng)
     scalars = rows.scalars.copy()
     scalars[:, SNR] -= np.log10(factor)
     return replace(rows, scalars=scalars, **changed)
 
 
 def _smoother(rows: Rows, chosen: NDArray[np.bool_]) -> Rows:
-    changed = {}
+    changed: dict[str, Any] = {}
     for view in ("global", "local", "odd", "even"):
         flux = getattr(rows, f"{view}_flux")
         wide = np.pad(flux, ((0, 0), (1, 1)), mode="edge")
@@ -149,7 +144,7 @@ def _smoother(rows: Rows, chosen: NDArray[np.bool_]) -> Rows:
 
 def _gaps(rows: Rows, chosen: NDArray[np.bool_], rng: np.random.Generator) -> Rows:
     """Phases without data, as long periods and short sectors leave them; never the transit itself."""
-    changed = {}
+    changed: dict[str, Any] = {}
     for view, longest in (("global", 0.15), ("local", 0.2)):
         flux, filled = getattr(rows, f"{view}_flux"), getattr(rows, f"{view}_filled").copy()
         length = flux.shape[1]

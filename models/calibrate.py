@@ -7,7 +7,7 @@ Both are stored and both travel with every probability.
 """
 
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -70,9 +70,10 @@ class Calibration:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, values: dict) -> "Calibration":
+    def from_json(cls, values: dict[str, Any]) -> "Calibration":
         """The inverse of ``to_json``; raises TypeError or ValueError on anything else."""
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**plain)
 
 
 def shift(here: float, there: float) -> float:

@@ -9,9 +9,10 @@ it comes from, and only then stretched to the lengths of the network. Every numb
 (``MEASURED``) is measured here, by one piece of code, for training and hunting alike.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,6 +116,8 @@ class Preparation:
     scalars: tuple[str, ...]  # those of SCALARS it was trained with; every other is ignored
     mean: tuple[float, ...]  # of scalars + MEASURED
     std: tuple[float, ...]
+    low: tuple[float, ...]  # the range met in training; what lies beyond is set to its edge, for a network
+    high: tuple[float, ...]  # knows nothing of what it never saw
     global_length: int = GLOBAL_LENGTH
     local_length: int = LOCAL_LENGTH
 
@@ -122,10 +125,17 @@ class Preparation:
         unknown = sorted(set(self.scalars) - set(SCALARS))
         if unknown:
             raise ValueError(f"unknown scalars {unknown}: choose among {', '.join(SCALARS)}")
-        if not len(self.mean) == len(self.std) == len(self.scalars) + len(MEASURED):
-            raise ValueError(f"{len(self.scalars) + len(MEASURED)} scalars need as many means and deviations")
-        if not all(np.isfinite(self.mean)) or not all(np.isfinite(s) and s > 0 for s in self.std):
-            raise ValueError("means must be finite and deviations finite and positive")
+        constants = (self.mean, self.std, self.low, self.high)
+        if any(len(values) != len(self.scalars) + len(MEASURED) for values in constants):
+            raise ValueError(f"{len(self.scalars) + len(MEASURED)} scalars need as many means, deviations and ranges")
+        if not np.isfinite(constants).all() or min(self.std) <= 0:
+            raise ValueError("means, deviations and ranges must be finite, and deviations positive")
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "Preparation":
+        """From a card; raises TypeError or ValueError on anything that is none."""
+        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**plain)
 
     @property
     def width(self) -> int:
@@ -289,6 +299,13 @@ def robust_scatter(flux: Array, used: NDArray[np.bool_]) -> NDArray[np.float64]:
     return result
 
 
+def correlated_noise(shape: tuple[int, int], rng: np.random.Generator) -> Array:
+    """Noise of unit scatter with the correlation of the overlapping bins of the public views."""
+    white = rng.standard_normal((shape[0], shape[1] + 2))
+    smooth = 0.6 * white[:, :-2] + white[:, 1:-1] + 0.6 * white[:, 2:]
+    return (smooth / np.sqrt(1.72)).astype(np.float32)
+
+
 def box_means(flux: Array, width: NDArray[np.int64]) -> Array:
     """Circular running means of each row over its own ``width`` bins, centred; (n, m)."""
     count, length = flux.shape
@@ -373,11 +390,21 @@ def measure(rows: Rows) -> tuple[NDArray[np.float64], Array, Array]:
 
 
 def fit_preparation(rows: Rows, scalars: Sequence[str]) -> Preparation:
-    """Means and deviations of the training rows; NaN do not count."""
+    """Means, deviations and ranges (but for 0.2 % at either end) of the training rows; NaN do not count."""
     values = raw_scalars(rows, tuple(scalars), measure(rows)[0])
-    mean = np.array([np.nanmean(c) if np.isfinite(c).any() else 0.0 for c in values.T])
-    std = np.array([np.nanstd(c) if np.isfinite(c).any() else 1.0 for c in values.T])
-    return Preparation(tuple(scalars), tuple(map(float, mean)), tuple(float(max(s, 1e-3)) for s in std))
+    known = [column[np.isfinite(column)] for column in values.T]
+    known = [column if column.size else np.array([0.0]) for column in known]
+
+    def each(number: Callable[[NDArray], float]) -> tuple[float, ...]:
+        return tuple(float(number(column)) for column in known)
+
+    return Preparation(
+        tuple(scalars),
+        mean=each(np.mean),
+        std=each(lambda column: max(np.std(column), 1e-3)),
+        low=each(lambda column: np.quantile(column, 0.002)),
+        high=each(lambda column: np.quantile(column, 0.998)),
+    )
 
 
 def raw_scalars(rows: Rows, scalars: tuple[str, ...], measured: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -422,6 +449,6 @@ def tensors(rows: Rows, preparation: Preparation) -> tuple[Array, Array, Array]:
     close = np.stack([part for flux, filled in pairs for part in (stretch(flux, near), mask(filled, near))], axis=1)
     values = raw_scalars(rows, preparation.scalars, measured)
     missing = ~np.isfinite(values)
-    scored = (values - np.array(preparation.mean)) / np.array(preparation.std)
-    scored = np.clip(np.where(missing, 0.0, scored), -6, 6)
+    scored = np.clip(values, preparation.low, preparation.high)  # NaN stays NaN
+    scored = np.where(missing, 0.0, (scored - np.array(preparation.mean)) / np.array(preparation.std))
     return whole, close, np.concatenate([scored, missing], axis=1).astype(np.float32)

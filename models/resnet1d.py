@@ -26,7 +26,8 @@ class Architecture:
     global_stem_stride: int = 8  # 2048 to 256
     local_stem_stride: int = 4  # 256 to 64: the views hold 61 independent bins at most
     head: int = 64
-    dropout: float = 0.3
+    dropout: float = 0.2
+    numbers: int = 64  # units of the scalar branch
     name: str = "resnet1d"
 
 
@@ -78,10 +79,12 @@ class ResNet1D(nn.Module):
         a = architecture
         self.whole = Branch(2, a.width, a.global_stages, a.global_stem_stride, 2)  # global view, mask
         self.close = Branch(8, a.width, a.local_stages, a.local_stem_stride, 1)  # four views, four masks
-        self.numbers = nn.Sequential(nn.Linear(a.scalars, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU())
+        self.numbers = nn.Sequential(
+            nn.Linear(a.scalars, a.numbers), nn.ReLU(), nn.Linear(a.numbers, a.numbers), nn.ReLU()
+        )
         self.head = nn.Sequential(
             nn.Dropout(a.dropout),
-            nn.Linear(self.whole.out + self.close.out + 32, a.head),
+            nn.Linear(self.whole.out + self.close.out + a.numbers, a.head),
             nn.ReLU(),
             nn.Dropout(a.dropout),
         )
@@ -99,7 +102,7 @@ class ResNet1D(nn.Module):
         -------
         planet : (n,) logit; reasons : (n, 4) logits in the order of REASONS
         """
-        seen = [self.whole(whole), self.close(close), self.numbers(scalars)]  # (n, 256), (n, 128), (n, 32)
+        seen = [self.whole(whole), self.close(close), self.numbers(scalars)]  # (n, 256), (n, 128), (n, 64)
         hidden = self.head(torch.cat(seen, dim=1))  # (n, 64)
         return self.planet(hidden).squeeze(1), self.reason(hidden)
 

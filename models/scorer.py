@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -59,7 +60,7 @@ class Scorer:
         card = read_json(folder, "card.json")
         try:
             architecture = Architecture(**card["architecture"])
-            preparation = Preparation(**{k: tuple(v) if isinstance(v, list) else v for k, v in card["inputs"].items()})
+            preparation = Preparation.from_json(card["inputs"])
             calibration = Calibration.from_json(read_json(folder, "calibration.json"))
             members = int(card["members"])
         except (KeyError, TypeError, ValueError) as error:
@@ -79,7 +80,7 @@ class Scorer:
             calibration = replace(calibration, prior=prior)
         return cls(folder.name, digest, networks, preparation, calibration, _seen(folder))
 
-    def score(self, signals: Sequence[SignalInputs], prior: float | None = None) -> list[dict[str, object]]:
+    def score(self, signals: Sequence[SignalInputs], prior: float | None = None) -> list[dict[str, Any]]:
         """Score signals as the hunt folds them.
 
         Returns
@@ -96,7 +97,7 @@ class Scorer:
         """
         return self.score_rows(gather(signals), prior) if signals else []
 
-    def score_rows(self, rows: Rows, prior: float | None = None) -> list[dict[str, object]]:
+    def score_rows(self, rows: Rows, prior: float | None = None) -> list[dict[str, Any]]:
         """As ``score``, for rows already at the common resolution."""
         logits, reasons = self.logits(rows)
         mean = logits.mean(axis=0)
