@@ -19,6 +19,7 @@ VERSION = 1
 
 LONG_SERIES = 60.0  # observed days beyond which the base bin is 10 minutes instead of 5
 PEAKS_REFINED = 3  # of each pass
+WORTH_REFINING = 0.9  # of the threshold: below it refinement lifts no peak over it, and only the highest is refined
 PEAK_SHARE = 0.85  # of the highest peak's signal-to-noise, below which a peak is not refined
 ALIASES = (1.0, 0.5, 2.0, 1.0 / 3.0, 3.0, 2.0 / 3.0, 1.5)
 LONGEST_FIT = 1.5  # a fitted duration over the longest one tried
@@ -48,7 +49,7 @@ class SearchSettings:
     event_snr: Annotated[float, Ge(0)] = 4.0  # each transit alone must reach it where there are three or fewer
     event_share: Annotated[float, Gt(0), Le(1)] = 0.75  # largest share of snr**2 one transit may have
     consistent_snr: Annotated[float, Ge(0)] = 5.0  # snr over the root of the transits' reduced chi-square
-    max_removed_events: Annotated[int, Ge(0)] = 3  # lone dips that are masked, and the rest searched again
+    max_removed_events: Annotated[int, Ge(0)] = 2  # lone dips that are masked, and the rest searched again
     mask_width: Annotated[float, Ge(1)] = 1.5  # durations masked around the transits of a signal found
     bls_threshold: Annotated[float, Gt(0)] = 0.001  # depth**2 * n_in * n_out / (n_in + n_out), two-pass-bls only
     coarse_nperiods: Annotated[int, Ge(2)] = 2000  # two-pass-bls only
@@ -376,7 +377,7 @@ def _peaks(
     left = current.snr[:, column].astype(np.float64)
     highest = float(left.max())
     peaks: list[refine.Ephemeris] = []
-    for _ in range(PEAKS_REFINED if highest >= 0.8 * settings.snr else 1):
+    for _ in range(PEAKS_REFINED if highest >= WORTH_REFINING * settings.snr else 1):
         top = int(np.argmax(left))
         if not left[top] > 0 or left[top] < PEAK_SHARE * highest:
             break
@@ -387,7 +388,7 @@ def _peaks(
         left[np.abs(current.period / period - 1.0) * span < 1.5 * duration] = 0.0
         left[top] = 0.0
     period, epoch, duration = current.deepest[column]
-    if highest >= 0.8 * settings.snr and all(abs(period / peak.period - 1.0) * span > duration for peak in peaks):
+    if highest >= WORTH_REFINING * settings.snr and all(abs(period / peak.period - 1.0) * span > duration for peak in peaks):
         peaks.append(refine.Ephemeris(period, epoch, duration, names[0]))
     return peaks
 
