@@ -63,7 +63,7 @@ def shape(
 
 
 def draw_signal(rng: np.random.Generator, snr: float, noise: float, minutes: float) -> TransitSignal:
-    """A planet: period 1.2-6 days, 0.7-1.5 times the Sun's central duration, the depth that white noise sees at this S/N."""
+    """A planet: period 1.2-6 days, 0.7-1.5 times the Sun's central duration, the depth of this white-noise S/N."""
     period = float(np.exp(rng.uniform(np.log(1.2), np.log(6.0))))
     duration = 0.0756 * period ** (1 / 3) * rng.uniform(0.7, 1.5)  # of a central transit of the Sun
     in_transit = 25.9 / period * duration * 1440 / minutes
@@ -173,7 +173,7 @@ def disc_shape(time: np.ndarray, signal: TransitSignal, ratio: float, impact: fl
     return dip
 
 
-def shapes(number: int, noise: str, seed: int) -> dict[str, object]:
+def shapes(number: int, noise: str, seed: int) -> dict[str, dict[str, int]]:
     """Planets of b < 0.7 and grazing binaries of b > 0.9, k > 0.3: how many are called V."""
     counts: dict[str, dict[str, int]] = {}
     for kind in ("planet", "grazing"):
