@@ -145,6 +145,7 @@ def build_evidence(
     fit: Mapping[str, object] | None = None,
     validation: Mapping[str, object] | None = None,
     known: Mapping[str, object] | None = None,
+    left_aside: Sequence[tuple[str, str]] = (),
 ) -> Evidence:
     """Gather what every phase said about one signal into one document.
 
@@ -159,6 +160,8 @@ def build_evidence(
         From :func:`candidate_name`.
     fit, validation, known : mapping, optional
         Blocks of later phases, as the schema has them; ``None`` is written as ``not_run`` with its reason.
+    left_aside : sequence of (uri, reason)
+        Files of the star that were refused, or replaced by a better or newer one.
 
     Returns
     -------
@@ -178,7 +181,7 @@ def build_evidence(
         "schema": {"id": SCHEMA_ID, "version": SCHEMA_VERSION},
         "name": name,
         "target": _target(target),
-        "data": _data(cleaned),
+        "data": _data(cleaned, left_aside),
         "signal": _signal(signal),
         "derived": _derived(signal, target.star),
         "search": _search(result, signal),
@@ -219,7 +222,7 @@ def _target(target: Target) -> dict[str, object]:
     }
 
 
-def _data(cleaned: CleanedLightCurve) -> dict[str, object]:
+def _data(cleaned: CleanedLightCurve, left_aside: Sequence[tuple[str, str]]) -> dict[str, object]:
     time = cleaned.flat.time
     return {
         "files": [
@@ -239,6 +242,7 @@ def _data(cleaned: CleanedLightCurve) -> dict[str, object]:
             }
             for product in cleaned.products
         ],
+        "left_aside": [{"uri": uri, "reason": reason} for uri, reason in left_aside],
         "cadences": len(cleaned.flat),
         "rejected": {reason: int(cleaned.rejected[reason]) for reason in sorted(cleaned.rejected)},
         "first_btjd": float(time[0]) if time.size else None,

@@ -229,6 +229,7 @@ def conclude(
                 score=scores[item].get(),
                 run=run_block(tools, settings, memory, claim),
                 name=name,
+                left_aside=[*fetched[claim.id, 0].get().superseded, *fetched[claim.id, 0].get().refused],
             )
             pages = stage(
                 tools.candidates,
