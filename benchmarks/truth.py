@@ -76,9 +76,7 @@ def main() -> None:
             graded.append(grade(asked.data, row, Path(folder) / str(number)))
             if not asked.json:
                 g = graded[-1]
-                signals = " ".join(
-                    f"{p}d/{s}" + ("" if q is None else f"/p{q:.2f}") for p, s, q in g["signals"]
-                )
+                signals = " ".join(f"{p}d/{s}" + ("" if q is None else f"/p{q:.2f}") for p, s, q in g["signals"])
                 right = {None: " ", True: "+", False: "-"}[g["best_right"]]
                 print(
                     f"{right} {g['tic']:>10} {g['kind'][:9]:<9} {g['findable']:<4} true {g['true_period'] or 0:9.5f} "

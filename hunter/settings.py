@@ -310,7 +310,7 @@ def template(home: str = ".") -> str:
     """
     lines = [
         "# The settings of a hunt. Every line that starts with '#' shows a default; take the '#' away to change it.",
-        "# The environment overrides this file (HUNTER_SEARCH__SNR=8 is [search] snr), the command line overrides both.",
+        "# The environment overrides this file (HUNTER_SEARCH__SNR=8 is [search] snr), the command line both.",
     ]
     for table, where in TABLES.items():
         module, _, name = where.partition(":")

@@ -388,7 +388,9 @@ def _peaks(
         left[np.abs(current.period / period - 1.0) * span < 1.5 * duration] = 0.0
         left[top] = 0.0
     period, epoch, duration = current.deepest[column]
-    if highest >= WORTH_REFINING * settings.snr and all(abs(period / peak.period - 1.0) * span > duration for peak in peaks):
+    if highest >= WORTH_REFINING * settings.snr and all(
+        abs(period / peak.period - 1.0) * span > duration for peak in peaks
+    ):
         peaks.append(refine.Ephemeris(period, epoch, duration, names[0]))
     return peaks
 

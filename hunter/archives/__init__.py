@@ -24,6 +24,8 @@ def open_archive(settings: "Settings", sectors: Collection[int] = ()) -> "Folder
         raise SettingsError("no archive: give --archive DIR, or set [archive] source in hunter.toml")
     folder = Path(settings.archive.source).expanduser()
     if not folder.exists():
-        raise SettingsError(f"{folder} does not exist: name a folder of light curves with --archive or [archive] source")
+        raise SettingsError(
+            f"{folder} does not exist: name a folder of light curves with --archive or [archive] source"
+        )
     index = settings.home / "cache" / "index.jsonl"
     return FolderArchive(folder, settings.archive, settings.hunt.combine, index, sectors=sectors)
