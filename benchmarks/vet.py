@@ -4,7 +4,7 @@
     python benchmarks/vet.py power --number 100                  what must be called wrong
     python benchmarks/vet.py shapes --number 200                 V against U, drawn planets and grazing binaries
     python benchmarks/vet.py speed                               milliseconds of one signal in 20,000 cadences
-    python benchmarks/vet.py all --number 1000 --seed 20         all of these into vet.json; nulls in full, others a quarter
+    python benchmarks/vet.py all --number 1000 --seed 20         all of these into vet.json, others a quarter
     python benchmarks/vet.py files ../shared/data                findings on the real light curves of truth.csv
 
 The noise is simulated: 600 ppm in 30 minutes white, and for ``red`` 300 ppm with a correlation time of 6 hours
