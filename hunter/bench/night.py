@@ -24,6 +24,7 @@ import numpy as np
 
 from hunter.settings import Settings
 from hunter.worker import Duty, versions, work
+from pipeline.errors import UnusableData
 
 COARSE, FINE = 2000, 3000  # periods of the peer's two passes
 DURATIONS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.33)  # days
@@ -55,6 +56,12 @@ def time_night(
     settings = settings.changed(hunt=replace(settings.hunt, combine="sector"))
     found = [item for item in open_archive(settings).targets() if item.target.kind != "FILE"]
     found = found[:limit] if limit else found
+    compared = [item for item in found if peer_reads(item.sources[-1])]
+    if len(compared) < len(found):
+        say(f"{len(found) - len(compared)} light curves are left out on both sides: the notebook stack can't read them")
+    if not compared:
+        raise UnusableData(f"{settings.archive.source} holds no light curve that the notebook stack can read")
+    found = compared
     files = [item.sources[-1] for item in found]
     say(f"{len(found)} targets, {rounds} rounds; compiling first")
     notebook(files[0])
@@ -121,6 +128,18 @@ def _hunt(settings: Settings, found: Sequence[Any]) -> tuple[float, dict[str, fl
             by_phase[phase] = by_phase.get(phase, 0.0) + milliseconds / 1000
     by_phase["record"] = seconds - sum(by_phase.values())
     return seconds, by_phase, candidates
+
+
+def peer_reads(file: str) -> bool:
+    """Whether the notebook stack comes as far as a normalised light curve with this file."""
+    import lightkurve
+
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        try:
+            return len(lightkurve.read(file).remove_nans().normalize()) > 0
+        except Exception:  # whatever stops the peer, the pair has no second half
+            return False
 
 
 def notebook(file: str) -> float:
