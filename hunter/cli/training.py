@@ -61,7 +61,7 @@ def evaluate(
     model: Annotated[str | None, typer.Option(help="Name of the model; the serving one otherwise.")] = None,
     json: AsJson = False,
 ) -> None:
-    """Judge a model on labelled views, with bootstrap intervals; its own training stars are said to be among them."""
+    """Judge a model on labelled views, with bootstrap intervals; the stars it was trained on are left out."""
     from models.evaluate import evaluate as judge
     from models.registry import ModelRefused
     from models.scorer import Scorer
@@ -88,9 +88,9 @@ def _print_tree(found: Any, out: Any, indent: str = "  ") -> None:
             shown = (
                 "–" if value["value"] is None else f"{value['value']:.4f}  [{value['low']:.4f}, {value['high']:.4f}]"
             )
-            out.print(f"{indent}{name:<28}{shown}", markup=False)
+            out.print(f"{indent}{name:<52}{shown}", markup=False)
         else:
-            out.print(f"{indent}{name:<28}{value}", markup=False)
+            out.print(f"{indent}{name:<52}{value}", markup=False)
 
 
 @models.command("list")
