@@ -379,6 +379,34 @@ def test_products_say_what_was_read(tmp_path):
         archive.read(replace(product, sha256="0" * 64))
 
 
+def test_what_was_just_checked_is_handed_out_unless_its_file_changed(tmp_path):
+    path = files.save(tmp_path, "a.fits", files.spoc())
+    archive = FolderArchive(tmp_path)
+    (product,) = fetched(archive, f"TIC {TIC}").products
+    once, again = archive.read(product), archive.read(product)  # from the checked bytes, then from the disk
+    for name in ("time", "flux", "flux_err", "quality", "centroid_column", "centroid_row"):
+        np.testing.assert_array_equal(getattr(once, name), getattr(again, name))
+    (product,) = fetched(archive, f"TIC {TIC}").products
+    whole, facts = bytearray(path.read_bytes()), path.stat()
+    whole[9000] ^= 1
+    path.write_bytes(whole)
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))  # only ctime tells
+    with pytest.raises(UnusableData, match="changed"):
+        archive.read(product)
+
+
+def test_what_was_decoded_and_never_read_is_forgotten(tmp_path, monkeypatch):
+    for number in (5, 6, 7):
+        files.save(tmp_path, f"{number}.fits", files.spoc(tic=number))
+    archive = FolderArchive(tmp_path)
+    fetched(archive, "TIC 5")
+    (size,) = archive.kept_bytes()
+    monkeypatch.setattr("hunter.archives.folder.KEPT_BYTES", 2 * size)
+    fetched(archive, "TIC 6")
+    fetched(archive, "TIC 7")
+    assert archive.kept_bytes() == (size, size)
+
+
 def test_what_had_to_be_assumed_is_noted(tmp_path):
     files.save(tmp_path, "a.csv", csv())
     result = fetched(FolderArchive(tmp_path), "FILE a.csv")

@@ -365,6 +365,78 @@ def test_any_header_text_gives_values_or_none(noise):
             assert unit.card(key) is None or isinstance(unit.card(key), int | float | str)
 
 
+SCRAPS = (
+    "'",
+    "''",
+    "/",
+    " ",
+    "  ",
+    "T",
+    "F",
+    "1",
+    "007",
+    "-",
+    "+",
+    ".",
+    "E",
+    "D",
+    "e",
+    "nan",
+    "abc",
+    ": ",
+    "A: 1",
+    "= ",
+    "&",
+    "(",
+    ",",
+)
+
+
+@settings(max_examples=600, deadline=None)
+@given(
+    st.lists(st.sampled_from(SCRAPS), max_size=14).map("".join),
+    st.sampled_from((b"KEY     ", b"key     ", b"KE Y    ")),
+)
+def test_a_card_means_to_us_what_it_means_to_astropy(written, keyword):
+    raw = headed(keyword + b"= " + written[:70].encode().ljust(70), b"OTHER   =                   12")
+    ours = fits_file.walk(io.BytesIO(raw))[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = fits_file.Unit(fits.Header.fromstring(raw), 0, len(raw), len(raw))
+        for key in ("KEY", "OTHER", "NAXIS"):
+            value = theirs.card(key)
+            assert ours.card(key) == value
+            assert type(ours.card(key)) is type(value)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(("0", "1", "2", "3", "8", "-32", "64", "-1", "7", "1.0", "T", "''")), min_size=6, max_size=6
+    )
+)
+def test_a_header_announces_to_us_what_it_announces_to_astropy(values):
+    names = ("BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "PCOUNT", "GCOUNT")
+    cards = [f"{name:8}= {value:>20}".ljust(80) for name, value in zip(names, values, strict=True)]
+    text = "".join(["SIMPLE  =                    T".ljust(80), *cards, "END".ljust(80)]).ljust(2880).encode()
+    try:
+        end = fits_file.walk(io.BytesIO(text))[0].end
+    except UnusableData:
+        end = None
+    try:
+        header = fits.Header.fromstring(text)
+        size = header.data_size_padded
+        size = size if header["BITPIX"] in fits_file.BITS and isinstance(size, int) and size >= 0 else None
+    except (KeyError, TypeError, ValueError, fits.VerifyError):
+        size = None
+    assert end == (None if size is None else 2880 + size)
+
+
+def test_headers_as_spoc_writes_them_need_no_astropy():
+    for unit in fits_file.walk(io.BytesIO(files.spoc_once())):
+        assert isinstance(unit.header, fits_file.Cards)
+
+
 def test_logical_columns_are_true_or_false(tmp_path):
     flags = fits.Column("QUALITY", "L", array=np.arange(files.ROWS) == 12)
     columns = [files.column("TIME", "D", files.sky()["time"]), files.column("FLUX", "E", files.sky()["flux"]), flags]

@@ -1,11 +1,15 @@
-"""FITS files: astropy reads headers and columns, and what it leaves open is checked here.
+"""FITS files: headers as the standard writes them are read here, all others and the columns by astropy.
+
+astropy takes 4 ms for the headers of a file of SPOC, and 0.2 ms are enough where every card keeps to the standard to
+the letter; where one does not, astropy is asked, so that both ways give the same values.
 
 astropy mends and warns where a file must be refused: that the units fill the file, that none is missing, and that
-every byte is as it was written. Its own check of sums counts the data of a unit without DATASUM as 0 and so reports
-every genuine SPOC and Kepler file as damaged. astropy is imported where it is used: listing a folder whose index is
-up to date needs none of it.
+every byte is as it was written is checked here. Its own check of sums counts the data of a unit without DATASUM as 0
+and so reports every genuine SPOC and Kepler file as damaged. It is imported where it is used: listing a folder of sound
+files needs none of it.
 """
 
+import math
 import re
 import warnings
 import zlib
@@ -13,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import numpy as np
 
@@ -31,6 +35,18 @@ LARGEST_END = 2**50  # bytes a header may announce; no file system at hand holds
 MAX_COLUMNS = 999  # the FITS standard allows no more, and astropy makes room for as many as a header claims
 DEFINES_COLUMN = re.compile(rb"(?:BITPIX|NAXIS\d?|PCOUNT|GCOUNT|TFIELDS|T(?:TYPE|FORM|UNIT|SCAL|ZERO|DIM)\d+) *=")
 BITS = (8, 16, 32, 64, -32, -64)  # of one value, as BITPIX may say
+# a header to the letter: keywords as the standard has them, "= " in its place, no continued strings, END alone
+PLAIN_HEADER = re.compile(
+    rb"(?:(?!COMMENT |HISTORY |CONTINUE|HIERARCH|END     |        )(?=[A-Z0-9_-]+ *= )[A-Z0-9_ -]{8}= .{70}"
+    rb"|(?:COMMENT |HISTORY |        ).{72})*END {77}",
+    re.DOTALL,
+)
+RECORD = re.compile(rb"'[A-Za-z_][\w.]*: ")  # a string like 'AXIS.1: 2', which astropy splits into two
+# a value to the letter, in columns 11-80: text without quotes inside, a truth, a number, or nothing
+PLAIN_VALUE = re.compile(
+    rb" *(?:'([ -&(-~]+)' *(?:/[ -~]*)?|([TF]) *(?:/[ -~]*)?|([+-]?\d+) *(?:/[ -~]*)?"
+    rb"|([+-]?(?:\d+\.\d*|\.\d+|\d+(?=[ED]))(?:[ED][+-]?\d+)?) *(?:/[ -~]*)?|(?:'' *)?(?:/[ -&(-~]*)?)"
+)
 # what astropy has been seen to raise on damaged bytes, beside its VerifyError
 DAMAGE = (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
 
@@ -49,7 +65,7 @@ def _without_warnings() -> Iterator[None]:
 class Unit:
     """One header and the data behind it; offsets count bytes from the start of the file."""
 
-    header: "Header"
+    header: "Cards | Header"
     start: int
     data: int  # where the data begin
     end: int  # behind the padding
@@ -70,8 +86,53 @@ class Unit:
 
     def card(self, key: str) -> object:
         """The value of a card, of repeated ones the first; None where it is absent, empty or not readable."""
+        if isinstance(self.header, Cards):
+            return self.header.value(key)
         with _without_warnings():
             return _value(self.header, key)
+
+
+class Cards:
+    """A header written to the letter; a card is read when it is asked for."""
+
+    __slots__ = ("_places", "_raw")
+
+    def __init__(self, raw: bytes, places: dict[bytes, int]) -> None:
+        self._raw = raw
+        self._places = places
+
+    @classmethod
+    def of(cls, raw: bytes) -> "Cards | None":
+        """The cards of a header; None where it takes astropy to read it."""
+        plain = PLAIN_HEADER.match(raw)
+        if plain is None or RECORD.search(raw):
+            return None
+        places: dict[bytes, int] = {}
+        for at in range(0, plain.end() - 80, 80):
+            places.setdefault(raw[at : at + 8], at)
+        return cls(raw, places)
+
+    def value(self, key: str) -> object:
+        """The value of a card, of repeated ones the first; None where it is absent, empty or not readable."""
+        at = self._places.get(key.encode().ljust(8))
+        if at is None:
+            return None
+        found = PLAIN_VALUE.fullmatch(self._raw, at + 10, at + 80)
+        if found is None:
+            from astropy.io.fits import Header
+
+            with _without_warnings():
+                return _value(Header.fromstring(self._raw), key)
+        words, truth, whole, real = found.groups()
+        if words is not None:
+            return words.decode().rstrip(" ")
+        if truth is not None:
+            return truth == b"T"
+        if whole is not None:
+            return int(whole)
+        if real is not None:
+            return float(real.replace(b"D", b"E"))
+        return "" if self._raw[at + 10 : at + 80].lstrip().startswith(b"'") else None
 
 
 def _value(header: "Header", key: str) -> object:
@@ -131,9 +192,15 @@ def _header_bytes(stream: BinaryIO, start: int, first: bytes) -> bytes:
 
 
 def _unit(raw: bytes, start: int) -> Unit:
+    data = start + len(raw)
+    cards = Cards.of(raw)
+    if cards is not None:
+        size, number = _plain_size(cards)
+        if size is not None and data + size <= LARGEST_END:
+            names = tuple(_text(cards.value(f"TTYPE{i}")) for i in range(1, number + 1))
+            return Unit(cards, start, data, data + size, names)
     from astropy.io.fits import Header, VerifyError
 
-    data = start + len(raw)
     try:
         with _without_warnings():
             header = Header.fromstring(raw)
@@ -146,6 +213,26 @@ def _unit(raw: bytes, start: int) -> Unit:
     except (VerifyError, *DAMAGE) as error:
         raise UnusableData(f"its header is damaged: that at byte {start} does not tell the size of its data") from error
     return Unit(header, start, data, end, names)
+
+
+def _plain_size(cards: Cards) -> tuple[int | None, int]:
+    """Bytes of the data behind a header with their padding, and columns; None where the cards do not simply tell."""
+    axes = cards.value("NAXIS")
+    table = cards.value("XTENSION") == "BINTABLE"
+    told = [cards.value("BITPIX"), axes, cards.value("TFIELDS") if table else 0]
+    if type(axes) is not int or not 0 <= axes <= MAX_COLUMNS:
+        return None, 0
+    told += [cards.value(f"NAXIS{i}") for i in range(1, axes + 1)]
+    spare, groups = cards.value("PCOUNT"), cards.value("GCOUNT")
+    told += [0 if spare is None else spare, 1 if groups is None else groups]
+    if not all(type(number) is int for number in told) or cards.value("GROUPS") is not None:
+        return None, 0
+    bits, count, columns, *lengths, spare, groups = cast("list[int]", told)
+    sound = bits in BITS and 0 <= columns <= MAX_COLUMNS and min(count, spare, groups, *lengths, 0) == 0
+    if not sound or (count and lengths[0] == 0):
+        return None, 0
+    size = abs(bits) // 8 * groups * (spare + math.prod(lengths)) if count else 0
+    return -(-size // BLOCK) * BLOCK, columns
 
 
 def describe_bytes(head: bytes) -> str:

@@ -35,6 +35,7 @@ ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".tar.gz", ".7z", ".rar", ".fits.fz"
 UNWRITABLE_NAME = "its name holds characters that cannot be written: rename it"
 PLAIN_CADENCE = 60.0  # seconds; shorter cadences show the same photons in more rows
 NAMED_AT_MOST = 5  # files named in a line of text
+KEPT_BYTES = 64 * 2**20  # of arrays whose bytes were checked just now, until they are read
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,7 @@ class FolderArchive:
         self.sectors = frozenset(sectors)
         self.only = frozenset(os.path.relpath(path, self._root) for path in only)
         self.ignored: tuple[tuple[str, str], ...] = ()
+        self._fresh: dict[Product, tuple[_Signature | None, Observation]] = {}
 
     def targets(self) -> Iterator[FoundTarget]:
         """Yield every target of the folder, sorted by kind and key.
@@ -156,6 +158,7 @@ class FolderArchive:
                     superseded.append((source, self._why(best, identity)))
                     continue
                 try:
+                    seen = _signature(source)
                     checked = formats.check(Path(source), self.settings.columns)
                     self._expect(target, checked.identity, source)
                 except UnusableData as error:
@@ -163,6 +166,7 @@ class FolderArchive:
                     continue
                 best = checked
                 taken.append((checked.identity, checked.product))
+                self._keep(checked, seen)
                 notes += [(source, note) for note in checked.notes]
         if not taken:
             raise UnusableData(_reasons(refused))
@@ -171,7 +175,10 @@ class FolderArchive:
         return Fetched(tuple(products), tuple(refused), star, tuple(superseded), tuple(notes))
 
     def read(self, product: Product) -> Observation:
-        """Read a checked product; its sha256 is compared again, so that a file changed since is refused.
+        """Read a checked product; a file changed since is refused.
+
+        What this process has just decoded from the bytes that it checked is handed out once, if the file is still the
+        one it was (device, number, size and times of it); else the file is read and its sha256 compared again.
 
         Raises
         ------
@@ -180,7 +187,20 @@ class FolderArchive:
         ArchiveUnavailable
             If the disk failed to answer.
         """
+        seen, observation = self._fresh.pop(product, (None, None))
+        if observation is not None and seen is not None and seen == _signature(product.uri):
+            return observation
         return formats.read(product, self.settings.columns)
+
+    def _keep(self, checked: formats.Checked, seen: "_Signature | None") -> None:
+        """Remember what was decoded until it is read, the latest files first."""
+        self._fresh[checked.product] = (seen, checked.observation)
+        while sum(self.kept_bytes()) > KEPT_BYTES:
+            del self._fresh[next(iter(self._fresh))]
+
+    def kept_bytes(self) -> tuple[int, ...]:
+        """The sizes of what was checked and not yet read, the oldest first."""
+        return tuple(_bytes_of(observation) for _, observation in self._fresh.values())
 
     def ignored_line(self) -> str:
         """One line that counts and names what was left aside; empty where nothing was."""
@@ -337,6 +357,30 @@ class FolderArchive:
             log.warning("%s could not be written, so that every start reads all headers: %s", index, error)
             with contextlib.suppress(OSError):  # the folder may be what is missing
                 partial.unlink()
+
+
+_Signature = tuple[int, int, int, int, int]
+
+
+def _signature(source: str) -> _Signature | None:
+    """What changes when a file is written to or replaced; None where it cannot be asked."""
+    try:
+        facts = os.stat(source)
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
+
+
+def _bytes_of(observation: Observation) -> int:
+    columns = (
+        observation.time,
+        observation.flux,
+        observation.flux_err,
+        observation.quality,
+        observation.centroid_column,
+        observation.centroid_row,
+    )
+    return sum(column.nbytes for column in columns if column is not None)
 
 
 def _reasons(refused: Sequence[tuple[str, str]]) -> str:
