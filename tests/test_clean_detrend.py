@@ -1,5 +1,7 @@
 """The trend goes, the transit stays: injected transits whose depth is known, at three cadences."""
 
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +9,8 @@ from hypothesis import strategies as st
 
 from pipeline.clean import CleanSettings, DetrendSettings, clean, detrend, transit_mask
 from pipeline.clean.detrend import CUT, STEPS
-from pipeline.clean.local_fit import middle, running_fit
+from pipeline.clean.local_fit import bins, middle, running_fit, through
+from pipeline.clean.median import median, median_of_close, row_medians
 from pipeline.errors import UnusableData
 from pipeline.types import LightCurve, Observation, Product
 
@@ -275,3 +278,53 @@ def test_the_kernels_median_is_the_median(values):
     array = np.array(values)
     spread = float(np.ptp(array))
     assert middle(array, array.size) == pytest.approx(np.median(array), abs=1e-12 * spread + 1e-15 * abs(array).max())
+
+
+def plain_bins(time, flux, start, width):
+    """Mean time, mean flux and number of cadences of each bin that holds any, in numpy."""
+    slot = np.floor((time - start) / width)
+    first = np.flatnonzero(np.concatenate([[True], np.diff(slot) > 0]))
+    count = np.diff(np.concatenate([first, [slot.size]])).astype(np.float64)
+    return np.add.reduceat(time, first) / count, np.add.reduceat(flux, first) / count, count
+
+
+def plain_through(time, knot, value):
+    """Cubics through the knots in numpy, straight over wide gaps; the first and last value are held."""
+    curve = np.interp(time, knot, value)
+    if knot.size < 4:
+        return curve
+    step = np.diff(knot)
+    slope = np.gradient(value, knot)
+    left = np.searchsorted(knot, time, side="right") - 1
+    inside = np.flatnonzero((left >= 0) & (left < step.size))
+    left = left[inside]
+    x = (time[inside] - knot[left]) / step[left]
+    chord = value[left + 1] - value[left]  # what the cubic adds to it:
+    bend = x * (1 - x) * ((1 - x) * (slope[left] * step[left] - chord) - x * (slope[left + 1] * step[left] - chord))
+    curve[inside] += np.where(step[left] < 3 * np.median(step), bend, 0.0)
+    return curve
+
+
+@pytest.mark.parametrize("knots", [1, 2, 3, 4, 50])
+def test_compiled_bins_and_curves_are_the_plain_ones(knots):
+    random = np.random.default_rng(knots)
+    time = np.sort(np.concatenate([random.uniform(1325, 1331, 700), random.uniform(1335, 1338, 300)]))
+    flux = random.normal(1, 1e-3, 1000)
+    for ours, plain in zip(bins(time, flux, time[0], 1 / 72), plain_bins(time, flux, time[0], 1 / 72), strict=True):
+        assert ours == pytest.approx(plain, rel=1e-14)
+    knot = np.sort(random.choice(time, knots, replace=False))
+    value = random.normal(1, 1e-2, knots)
+    assert through(time, knot, value) == pytest.approx(plain_through(time, knot, value), abs=1e-12)
+
+
+@given(st.lists(st.floats(allow_nan=True), max_size=60))
+@settings(deadline=None)
+def test_our_medians_are_those_of_numpy(values):
+    array = np.array(values)
+    with np.errstate(all="ignore"), warnings.catch_warnings():  # infinities, and the median of nothing
+        warnings.simplefilter("ignore")
+        wanted = float(np.median(array))
+        assert np.array_equal([median(array), median_of_close(array)], [wanted, wanted], equal_nan=True)
+        for width in (1, 2, 9, 30):
+            rows = array[: array.size // width * width].reshape(-1, width)
+            assert np.array_equal(row_medians(rows), np.median(rows, axis=1), equal_nan=True)

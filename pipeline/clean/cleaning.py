@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.clean.detrend import DetrendSettings, detrend
+from pipeline.clean.detrend import DetrendSettings, divided, trend_of
 from pipeline.clean.outliers import outliers
 from pipeline.clean.savgol import symmetric_clip
 from pipeline.clean.stitch import CleanSettings, Stitched, stitch
 from pipeline.errors import UnusableData
 from pipeline.types import Booleans, CleanedLightCurve, LightCurve, Observation
 
-VERSION = 2
+VERSION = 3
 
 
 def clean(
@@ -42,7 +42,8 @@ def clean(
     """
     series = stitch(observations, settings)
     raw = LightCurve(series.time, series.flux, series.flux_err)
-    flat = detrend(raw, series.segment, detrending)
+    trend = np.ones(len(raw)) if detrending.method == "none" else trend_of(raw, series.segment, detrending)
+    flat = divided(raw, trend)
     rejected = dict(series.rejected)
     reasons = (
         {"beyond 3 sigma": symmetric_clip(flat.flux)}
@@ -63,10 +64,14 @@ def clean(
             f"{n} cadences without outliers span only {np.ptp(series.time[keep]):.3g} days: "
             f"[clean] min_span is {settings.min_span:g}"
         )
-    segment = np.unique(series.segment[keep], return_inverse=True)[1].astype(np.int64)
-    raw = _part(raw, keep)
-    # the seed clips after its flattening and leaves it at that
-    flat = _part(flat, keep) if detrending.method == "savgol-101" else detrend(raw, segment, detrending)
+    segment = series.segment
+    if n < keep.size:
+        raw, flat = _part(raw, keep), _part(flat, keep)
+        if detrending.method == "biweight":  # the seed clips after its flattening and leaves it at that
+            cut = np.bincount(segment, ~keep) > 0
+            trend = np.where(cut[segment], np.nan, trend)[keep]
+            flat = divided(raw, trend_of(raw, segment[keep], detrending, known=trend))
+        segment = np.unique(segment[keep], return_inverse=True)[1].astype(np.int64)
     return CleanedLightCurve(
         flat=flat,
         raw=raw,

@@ -6,10 +6,11 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
+from pipeline.clean.median import median
 from pipeline.errors import UnusableData
 from pipeline.types import Booleans, Floats, Integers, LightCurve
 
-VERSION = 2
+VERSION = 3
 
 CUT = 5.0  # MADs; Hippke et al. 2019 (arXiv:1906.00966) find 5 best for the biweight
 STEPS = 6  # of reweighting
@@ -68,20 +69,46 @@ def detrend(
     ``savgol-101`` is what the seed did (lightkurve's ``flatten``): 101 cadences are 3.4 hours at a cadence of 2 minutes
     and erase shallow transits; kept by name for comparison.
     """
-    n = len(light_curve)
-    if masked is None:
-        masked = np.zeros(n, dtype=bool)
-    if not (np.shape(segment) == np.shape(masked) == (n,)):
-        raise UnusableData(
-            f"segment {np.shape(segment)} and masked {np.shape(masked)} must be as long as the flux, {n}"
-        )
-    if n == 0 or settings.method == "none":
+    if len(light_curve) == 0 or settings.method == "none":
+        _check_lengths(len(light_curve), segment, masked)
         return light_curve
-    trend = np.empty(n)
+    return divided(light_curve, trend_of(light_curve, segment, settings, masked))
+
+
+def divided(light_curve: LightCurve, trend: Floats) -> LightCurve:
+    return LightCurve(light_curve.time, light_curve.flux / trend, light_curve.flux_err / trend)
+
+
+def trend_of(
+    light_curve: LightCurve,
+    segment: Integers,
+    settings: DetrendSettings,
+    masked: Booleans | None = None,
+    known: Floats | None = None,
+) -> Floats:
+    """Fit the trend that :func:`detrend` divides by.
+
+    Parameters
+    ----------
+    light_curve, segment, settings, masked
+        As for :func:`detrend`; the method is not ``none``.
+    known : float64 array, (n,), optional
+        The trend where it is known. A segment that has a NaN in it is fitted, all others are taken over.
+
+    Returns
+    -------
+    float64 array, (n,)
+    """
+    n = len(light_curve)
+    _check_lengths(n, segment, masked)
+    trend = np.full(n, np.nan) if known is None else known.copy()
     starts = np.flatnonzero(np.concatenate([[True], np.diff(segment) != 0]))
     for start, end in zip(starts, [*starts[1:], n], strict=True):
         part = slice(start, end)
-        time, flux, hidden = light_curve.time[part], light_curve.flux[part], np.asarray(masked[part], dtype=bool)
+        if not np.isnan(trend[part]).any():
+            continue
+        time, flux = light_curve.time[part], light_curve.flux[part]
+        hidden = np.zeros(time.size, dtype=bool) if masked is None else np.asarray(masked[part], dtype=bool)
         if hidden.all():
             hidden = np.zeros_like(hidden)
         if settings.method == "savgol-101":
@@ -91,7 +118,13 @@ def detrend(
         else:
             trend[part] = running_trend(time, flux, hidden, settings)
         trend[part] = _believable(trend[part], flux)
-    return LightCurve(light_curve.time, light_curve.flux / trend, light_curve.flux_err / trend)
+    return trend
+
+
+def _check_lengths(n: int, segment: Integers, masked: Booleans | None) -> None:
+    hidden = (n,) if masked is None else np.shape(masked)
+    if not (np.shape(segment) == hidden == (n,)):
+        raise UnusableData(f"segment {np.shape(segment)} and masked {hidden} must be as long as the flux, {n}")
 
 
 def running_trend(time: Floats, flux: Floats, masked: Booleans, settings: DetrendSettings) -> Floats:
@@ -109,62 +142,37 @@ def running_trend(time: Floats, flux: Floats, masked: Booleans, settings: Detren
     -------
     float64 array, (n,)
     """
-    from pipeline.clean.local_fit import running_fit  # compiles: not for commands that only read settings
+    # compile: not for commands that only read settings
+    from pipeline.clean.local_fit import bins, running_fit, through
 
     width = settings.bin_minutes / 1440
     half_window = settings.window_hours / 48
-    seen = ~masked
-    centre, level, count = _bins(time[seen], flux[seen], time[0], width)
-    if masked.any():
-        at = _bins(time, flux, time[0], width)[0]
+    hiding = bool(masked.any())
+    seen = ~masked if hiding else slice(None)
+    centre, level, count = bins(time[seen], flux[seen], time[0], width)
+    if hiding:
+        at = bins(time, flux, time[0], width)[0]
         at = at[(at >= centre[0]) & (at <= centre[-1])]
     else:
         at = centre
     # a smooth trend needs no more knots than this, and each costs two medians
     at = np.concatenate([at[:-1:KNOT], at[-1:]])
     if at.size == 0:
-        return np.full(time.size, float(np.median(flux[seen])))
+        return np.full(time.size, median(flux[seen]))
     trend, before, after = running_fit(centre, level, count, at, half_window, settings.order, CUT, STEPS)
-    if masked.any():
+    if hiding:
         nearest = np.abs(centre[np.searchsorted(centre, at).clip(max=centre.size - 1)] - at)
         below = (nearest > width) & (np.minimum(before, after) < SUPPORT * np.median(before + after))
         trend[below] = np.nan
     known = np.isfinite(trend)
     if not known.any():
-        return np.full(time.size, float(np.median(flux[seen])))
-    return _through(time, at[known], trend[known])
-
-
-def _bins(time: Floats, flux: Floats, start: float, width: float) -> tuple[Floats, Floats, Floats]:
-    """Mean time, mean flux and number of cadences of each bin that holds any."""
-    slot = np.floor((time - start) / width)
-    first = np.flatnonzero(np.concatenate([[True], np.diff(slot) > 0]))
-    count = np.diff(np.concatenate([first, [slot.size]])).astype(np.float64)
-    return np.add.reduceat(time, first) / count, np.add.reduceat(flux, first) / count, count
-
-
-def _through(time: Floats, knot: Floats, value: Floats) -> Floats:
-    """Interpolate by cubics through the knots, straight over wide gaps; the first and last value are held."""
-    straight = np.interp(time, knot, value)
-    if knot.size < 4:
-        return straight
-    step = np.diff(knot)
-    slope = np.gradient(value, knot)
-    left = np.searchsorted(knot, time, side="right") - 1
-    inside = np.flatnonzero((left >= 0) & (left < step.size))
-    left = left[inside]
-    x = (time[inside] - knot[left]) / step[left]
-    # what Hermite's cubic adds to the chord
-    chord = value[left + 1] - value[left]
-    bend = x * (1 - x) * ((1 - x) * (slope[left] * step[left] - chord) - x * (slope[left + 1] * step[left] - chord))
-    near = step[left] < 3 * np.median(step)
-    straight[inside] += np.where(near, bend, 0.0)
-    return straight
+        return np.full(time.size, median(flux[seen]))
+    return through(time, at[known], trend[known])
 
 
 def _believable(trend: Floats, flux: Floats) -> Floats:
     """Replace what cannot be divided by: the trend of a star is never near 0."""
-    median = float(np.median(flux))
-    if not (np.isfinite(median) and median > 0):
+    level = median(flux)
+    if not (np.isfinite(level) and level > 0):
         return np.ones_like(trend)
-    return np.where(np.isfinite(trend) & (trend > LOWEST * median), trend, median)
+    return np.where(np.isfinite(trend) & (trend > LOWEST * level), trend, level)

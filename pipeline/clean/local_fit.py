@@ -1,9 +1,9 @@
-"""The running robust polynomial, compiled: the kernel behind ``method = "biweight"``.
+"""The running robust polynomial, compiled: the kernels behind ``method = "biweight"``.
 
 Around each time a parabola (or a line, or a level) is fitted to the bins inside a window, with weights that fall
 to zero towards the window's ends (tricube) and for bins far from the fit (Tukey's biweight): Cleveland's robust
 local regression (1979, JASA 74, 829) with a window in time instead of a number of points.
-``tests/test_clean_detrend.py`` holds it to a plain numpy version.
+``tests/test_clean_detrend.py`` holds every kernel to a plain numpy version.
 """
 
 import numpy as np
@@ -164,3 +164,90 @@ def running_fit(time, flux, weight, at, half_window, order, cut, steps):
             c = (s0 * (s2 * t2 - s3 * t1) - s1 * (s1 * t2 - s2 * t1) + t0 * (s1 * s3 - s2 * s2)) / cube
         trend[i] = a
     return trend, before, after
+
+
+@njit(cache=True)
+def bins(time, flux, start, width):
+    """Average the cadences of each bin that holds any.
+
+    Parameters
+    ----------
+    time, flux : float64 arrays, (n,)
+        In order of time.
+    start, width : float
+        Days; bins begin at ``start + k * width``.
+
+    Returns
+    -------
+    centre, level, count : float64 arrays, (m,)
+        Mean time, mean flux, number of cadences.
+    """
+    n = time.size
+    centre = np.empty(n)
+    level = np.empty(n)
+    count = np.empty(n)
+    m = -1
+    here = -np.inf
+    for j in range(n):
+        slot = np.floor((time[j] - start) / width)
+        if m < 0 or slot > here:
+            m += 1
+            here = slot
+            centre[m] = 0.0
+            level[m] = 0.0
+            count[m] = 0.0
+        centre[m] += time[j] - start
+        level[m] += flux[j]
+        count[m] += 1.0
+    m += 1
+    return start + centre[:m] / count[:m], level[:m] / count[:m], count[:m].copy()
+
+
+@njit(cache=True)
+def through(time, knot, value):
+    """Interpolate by Hermite's cubics through the knots, straight over wide gaps; the first and last value are held.
+
+    Parameters
+    ----------
+    time : float64 array, (n,)
+        In order of time.
+    knot, value : float64 arrays, (m,)
+        At least one, in order of time. The slope at a knot is that of the parabola through its neighbours.
+
+    Returns
+    -------
+    float64 array, (n,)
+    """
+    n = time.size
+    m = knot.size
+    curve = np.empty(n)
+    if m == 1:
+        curve[:] = value[0]
+        return curve
+    step = np.diff(knot)
+    wide = 3.0 * np.median(step)
+    rise = np.diff(value) / step
+    slope = np.empty(m)
+    slope[0] = rise[0]
+    slope[m - 1] = rise[m - 2]
+    for k in range(1, m - 1):
+        slope[k] = (step[k] * rise[k - 1] + step[k - 1] * rise[k]) / (step[k - 1] + step[k])
+    k = 0
+    for j in range(n):
+        t = time[j]
+        if t <= knot[0]:
+            curve[j] = value[0]
+            continue
+        if t >= knot[m - 1]:
+            curve[j] = value[m - 1]
+            continue
+        while t >= knot[k + 1]:
+            k += 1
+        x = (t - knot[k]) / step[k]
+        chord = value[k + 1] - value[k]
+        y = value[k] + x * chord
+        if m >= 4 and step[k] < wide:
+            # what the cubic adds to the chord
+            y += x * (1 - x) * ((1 - x) * (slope[k] * step[k] - chord) - x * (slope[k + 1] * step[k] - chord))
+        curve[j] = y
+    return curve

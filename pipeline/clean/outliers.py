@@ -7,9 +7,10 @@ enough that no transit is that short: a symmetric 3-sigma clip removes every poi
 import numpy as np
 
 from pipeline.clean.detrend import DetrendSettings, running_trend
+from pipeline.clean.median import median, median_of_close, row_medians
 from pipeline.types import Booleans, Floats, Integers
 
-VERSION = 1
+VERSION = 2
 
 LOCAL = DetrendSettings(window_hours=6.0, order=1)  # follows rotation and eclipses, not a flare of an hour
 GROWTH = 2.0  # sigma; a flare is cut down to here on both sides of its peak
@@ -29,7 +30,7 @@ def point_scatter(flux: Floats) -> float:
     if flux.size < 2:
         return 0.0
     with np.errstate(over="ignore"):
-        return float(1.4826 * np.median(np.abs(np.diff(flux))) / np.sqrt(2))
+        return float(1.4826 * median(np.abs(np.diff(flux))) / np.sqrt(2))
 
 
 def outliers(
@@ -64,16 +65,18 @@ def outliers(
     dead = np.zeros(time.size, dtype=bool)
     if time.size < 3:
         return flaring, dead
-    if up > 0:
+    scatter = point_scatter(flux)
+    # most segments have no flare: nothing over the trend needs no other level
+    if up > 0 and (flat - 1 > up * scatter).any():
         residual = flux - running_trend(time, flux, flaring, LOCAL)
-        noise = max(1.4826 * float(np.median(np.abs(residual))), point_scatter(flux))
+        noise = max(1.4826 * median(np.abs(residual)), scatter)
         excess = np.minimum(np.minimum(residual, flat - 1), flux - _higher_side(time, flux))
         flaring = _grown(excess > up * noise, excess > GROWTH * noise)
     if down > 0 and time.size >= 5:
         lowest = np.minimum.reduce([flux[:-4], flux[1:-3], flux[3:-1], flux[4:]])
         close = time[4:] - time[:-4] < 4.6 * exposure[2:-2]
         fast = exposure[2:-2] * 86400 < slowest
-        dead[2:-2] = close & fast & (flux[2:-2] < lowest - down * point_scatter(flux))
+        dead[2:-2] = close & fast & (flux[2:-2] < lowest - down * scatter)
     return flaring, dead
 
 
@@ -95,14 +98,16 @@ def scattered_light(flux: Floats, sigma: float) -> Booleans:
     """
     if sigma == 0 or flux.size < 3:
         return np.zeros(flux.size, dtype=bool)
-    median = float(np.median(flux))
+    middle = median(flux)
     noise = point_scatter(flux)
-    spread = max(1.4826 * float(np.median(np.abs(flux - median))), noise)
-    bright = flux > median + sigma * spread
+    spread = max(1.4826 * median(np.abs(flux - middle)), noise)
+    bright = flux > middle + sigma * spread
+    if not bright.any() and flux.min() >= -BELOW_ZERO * noise:
+        return bright
     block = np.arange(flux.size) // BLOCK
     level = _block_medians(flux)
     # a flare of a few cadences is not worth its neighbours: only light that fills half a block spreads
-    glow = _grown(level > median + sigma * spread, level > median + BLOCK_GROWTH * spread)
+    glow = _grown(level > middle + sigma * spread, level > middle + BLOCK_GROWTH * spread)
     bad = bright | glow[block] | (flux < -BELOW_ZERO * noise)
     # what survives amid such a mess is no better
     crowded = np.bincount(block, weights=bad) > 0.5 * np.bincount(block)
@@ -124,13 +129,13 @@ def noisy_ends(flux: Floats, exposure: Floats) -> Booleans:
         which the ingress of an eclipse is straight; cadences over 300 s are too few per eclipse for that and stay.
     """
     noisy = np.zeros(flux.size, dtype=bool)
-    if flux.size < 10 * BLOCK or float(np.median(exposure)) * 86400 > 300:
+    if flux.size < 10 * BLOCK or median_of_close(exposure) * 86400 > 300:
         return noisy
     with np.errstate(over="ignore", invalid="ignore"):
         bend = np.abs(np.diff(flux, 2))
     bend = np.concatenate([bend[:1], bend, bend[-1:]])
     scatter = _block_medians(bend)
-    loud = scatter > NOISY * np.median(scatter)
+    loud = scatter > NOISY * median(scatter)
     inward = np.minimum.accumulate(loud) | np.minimum.accumulate(loud[::-1])[::-1]
     return inward[np.arange(flux.size) // BLOCK]
 
@@ -143,7 +148,7 @@ def _higher_side(time: Floats, flux: Floats) -> Floats:
     level = np.add.reduceat(flux, first) / count
     # SIDE_BINS bins on either side and not the one a cadence is in; beyond the ends there is nothing to be higher than
     padded = np.concatenate([np.full(SIDE_BINS, -np.inf), level, np.full(SIDE_BINS, -np.inf)])
-    windows = np.median(np.lib.stride_tricks.sliding_window_view(padded, SIDE_BINS), axis=1)
+    windows = row_medians(np.lib.stride_tricks.sliding_window_view(padded, SIDE_BINS))
     higher = np.maximum(windows[: level.size], windows[SIDE_BINS + 1 :])
     return np.repeat(higher, count)
 
@@ -151,8 +156,8 @@ def _higher_side(time: Floats, flux: Floats) -> Floats:
 def _block_medians(values: Floats) -> Floats:
     """Median of every 30 values; the last block may be shorter."""
     whole = values.size // BLOCK * BLOCK
-    medians = np.median(values[:whole].reshape(-1, BLOCK), axis=1)
-    return np.concatenate([medians, [np.median(values[whole:])]]) if whole < values.size else medians
+    medians = row_medians(values[:whole].reshape(-1, BLOCK))
+    return np.concatenate([medians, [median(values[whole:])]]) if whole < values.size else medians
 
 
 def _grown(core: Booleans, around: Booleans) -> Booleans:

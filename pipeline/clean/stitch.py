@@ -7,17 +7,19 @@ here every cadence left out is counted under its reason, and what cannot be hunt
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Annotated
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
+from pipeline.clean.median import median, median_of_close
 from pipeline.clean.outliers import noisy_ends, point_scatter, scattered_light
 from pipeline.clean.quality import QualityLevel, good_cadences
 from pipeline.errors import UnusableData
 from pipeline.types import Booleans, Floats, Integers, Observation, Product
 
-VERSION = 2
+VERSION = 3
 
 DAY_SECONDS = 86400.0
 LATEST_DAY = 1e6  # BTJD; a time beyond (2,700 years) is a fill value
@@ -69,7 +71,7 @@ class _Piece:
     columns: Floats  # (6, n): time, flux, flux_err, exposure, centroid column, centroid row
 
     def keep(self, good: Booleans) -> "_Piece":
-        return _Piece(self.product, self.cadence, self.columns[:, good])
+        return self if good.all() else _Piece(self.product, self.cadence, self.columns[:, good])
 
 
 TIME, FLUX, ERROR, EXPOSURE, COLUMN, ROW = range(6)
@@ -136,38 +138,40 @@ def stitch(observations: Sequence[Observation], settings: CleanSettings) -> Stit
 
 def _good_part(observation: Observation, settings: CleanSettings, rejected: Counter[str]) -> _Piece:
     """Drop what the mission flags, then what is not a number, then repeats; sort by time."""
-    n = np.size(observation.time)
-    unknown = np.full(n, np.nan)
-    columns = np.array(
-        [
-            observation.time,
-            observation.flux,
-            observation.flux_err,
-            unknown,
-            unknown if observation.centroid_column is None else observation.centroid_column,
-            unknown if observation.centroid_row is None else observation.centroid_row,
-        ],
-        dtype=np.float64,
-    )
-    columns[COLUMN:][~np.isfinite(columns[COLUMN:])] = np.nan
+    time, flux = (np.asarray(values, dtype=np.float64) for values in (observation.time, observation.flux))
     with np.errstate(invalid="ignore"):
-        timed = np.abs(columns[TIME]) < LATEST_DAY
+        timed = np.abs(time) < LATEST_DAY
     unflagged = good_cadences(observation, settings.quality)
-    finite = timed & np.isfinite(columns[FLUX])
-    _count(rejected, "quality flag", n - int(unflagged.sum()))
+    finite = timed & np.isfinite(flux)
+    _count(rejected, "quality flag", time.size - int(unflagged.sum()))
     _count(rejected, "not a number", int((unflagged & ~finite).sum()))
-    cadence = _cadence(observation.product, columns[TIME, timed])
+    cadence = _cadence(observation.product, time[timed])
+    kept = np.flatnonzero(unflagged & finite)
+    if not _rising(time[kept]):
+        kept = kept[np.argsort(time[kept], kind="stable")]
+    alone = _not_repeated(time[kept], cadence)
+    _count(rejected, "repeated cadence", kept.size - alone.size)
+    kept = kept[alone]
+    columns = np.full((6, kept.size), np.nan)
+    columns[TIME], columns[FLUX] = time[kept], flux[kept]
+    columns[ERROR] = np.asarray(observation.flux_err, dtype=np.float64)[kept]
     columns[EXPOSURE] = cadence
-    columns = columns[:, unflagged & finite]
-    columns = columns[:, np.argsort(columns[TIME], kind="stable")]
-    piece = _Piece(observation.product, cadence, columns)
-    return _without_repeats(piece, rejected)
+    for row, centroid in ((COLUMN, observation.centroid_column), (ROW, observation.centroid_row)):
+        if centroid is not None:
+            values = np.asarray(centroid, dtype=np.float64)[kept]
+            columns[row] = np.where(np.isfinite(values), values, np.nan)
+    return _Piece(observation.product, cadence, columns)
+
+
+def _rising(time: Floats) -> bool:
+    return bool((time[1:] >= time[:-1]).all())
 
 
 def _cadence(product: Product, time: Floats) -> float:
     """Days from one cadence to the next: the header's word, unless the times themselves are closer."""
-    steps = np.diff(np.unique(time))
-    measured = float(np.median(steps)) if steps.size else None
+    steps = np.diff(time if _rising(time) else np.sort(time))
+    steps = steps[steps > 0]
+    measured = median_of_close(steps) if steps.size else None
     stated = product.cadence_seconds
     if stated is not None and np.isfinite(stated) and stated > 0:
         stated /= DAY_SECONDS
@@ -177,36 +181,32 @@ def _cadence(product: Product, time: Floats) -> float:
     return NO_CADENCE if measured is None else measured
 
 
-def _without_repeats(piece: _Piece, rejected: Counter[str]) -> _Piece:
-    """Keep the first of the cadences that lie less than half a cadence after another."""
-    time = piece.columns[TIME]
-    if time.size < 2:
-        return piece
+def _not_repeated(time: Floats, cadence: float) -> Integers:
+    """Where the first of the cadences are that lie less than half a cadence after another; times rise."""
+    first = np.concatenate([[True], np.diff(time) >= 0.5 * cadence])
+    if time.size < 2 or first.all():
+        return np.arange(time.size)
     # rounded to half cadences from the first one kept, so that a crowd of points is thinned, not dropped
-    first = np.concatenate([[True], np.diff(time) >= 0.5 * piece.cadence])
     crowd = np.maximum.accumulate(np.where(first, np.arange(time.size), 0))
-    slot = np.floor((time - time[crowd]) / (0.5 * piece.cadence)).astype(np.int64)
+    slot = np.floor((time - time[crowd]) / (0.5 * cadence)).astype(np.int64)
     first |= np.concatenate([[False], (np.diff(slot) > 0) & (np.diff(crowd) == 0)])
     # a slot's last point and the next one's first may be closer than half a cadence: a lone pass more
-    kept = piece.keep(first)
-    apart = np.concatenate([[True], np.diff(kept.columns[TIME]) > 0])
-    kept = kept.keep(apart)
-    _count(rejected, "repeated cadence", time.size - kept.columns.shape[1])
-    return kept
+    kept = np.flatnonzero(first)
+    return kept[np.concatenate([[True], np.diff(time[kept]) > 0])]
 
 
 def _not_a_star(piece: _Piece) -> str:
     """Say why this flux has no level to divide by, or nothing."""
     flux = piece.columns[FLUX]
-    median, scatter = float(np.median(flux)), point_scatter(flux)
+    level, scatter = median(flux), point_scatter(flux)
     if not np.isfinite(scatter):
         return "the flux is not finite after subtraction"
     if scatter == 0 and flux.size > 1:
         return "most cadences have the same flux"
-    if not median > 0:
-        return f"the median flux is {median:.3g}: relative flux must be around 1, not around 0"
-    if median <= scatter:
-        return f"the median flux {median:.3g} is not above the scatter {scatter:.3g} of one cadence"
+    if not level > 0:
+        return f"the median flux is {level:.3g}: relative flux must be around 1, not around 0"
+    if level <= scatter:
+        return f"the median flux {level:.3g} is not above the scatter {scatter:.3g} of one cadence"
     return ""
 
 
@@ -235,18 +235,22 @@ def _bin_fast(piece: _Piece, settings: CleanSettings) -> _Piece:
 
 def _with_errors(piece: _Piece) -> _Piece:
     """Give every cadence an error: the file's, or the scatter where the file has none or nonsense."""
-    columns = piece.columns.copy()
-    scatter = point_scatter(columns[FLUX])
+    error = piece.columns[ERROR]
+    scatter = point_scatter(piece.columns[FLUX])
     with np.errstate(invalid="ignore"):
-        stated = np.isfinite(columns[ERROR]) & (columns[ERROR] > 0)
-    typical = float(np.median(columns[ERROR, stated])) if stated.any() else 0.0
+        stated = np.isfinite(error) & (error > 0)
+    typical = median(error[stated]) if stated.any() else 0.0
     # a star that flickers has scatter far above its photon noise; a tenth of it is still a believable error
     if scatter > 0 and not 0.1 * scatter < typical < 10 * scatter:
-        columns[ERROR] = scatter
+        believable, typical = np.zeros(error.size, dtype=bool), scatter
     else:
         # one wild value would weigh a cadence by millions or by nothing
-        believable = stated & (columns[ERROR] > 0.1 * typical) & (columns[ERROR] < 10 * typical)
-        columns[ERROR, ~believable] = typical
+        with np.errstate(invalid="ignore"):
+            believable = stated & (error > 0.1 * typical) & (error < 10 * typical)
+    if believable.all():
+        return piece
+    columns = piece.columns.copy()
+    columns[ERROR, ~believable] = typical
     return _Piece(piece.product, piece.cadence, columns)
 
 
@@ -261,14 +265,16 @@ def _without_overlap(pieces: Sequence[_Piece], settings: CleanSettings, rejected
         time = piece.columns[TIME]
         covered = np.zeros(time.size, dtype=bool)
         for start, end in taken:
-            covered |= (time > start - 0.5 * piece.cadence) & (time < end + 0.5 * piece.cadence)
+            if start - piece.cadence < time[-1] and time[0] < end + piece.cadence:
+                covered |= (time > start - 0.5 * piece.cadence) & (time < end + 0.5 * piece.cadence)
         _count(rejected, "covered by another product", int(covered.sum()))
         free = piece.keep(~covered)
         cuts = np.diff(free.columns[TIME]) > settings.gap
         # what another product covers lies between two stretches of this one, however short it is
         cuts |= np.diff(np.flatnonzero(~covered)) > 1
-        for part in np.split(np.arange(free.columns.shape[1]), np.flatnonzero(cuts) + 1):
-            segment = _level(_Piece(piece.product, piece.cadence, free.columns[:, part]), settings, rejected)
+        edges = [0, *(np.flatnonzero(cuts) + 1), free.columns.shape[1]]
+        for first, last in pairwise(edges):
+            segment = _level(_Piece(piece.product, piece.cadence, free.columns[:, first:last]), settings, rejected)
             if segment is not None:
                 segments.append(segment)
                 taken.append(
@@ -288,24 +294,25 @@ def _level(segment: _Piece, settings: CleanSettings, rejected: Counter[str]) -> 
         return None
     bright = scattered_light(columns[FLUX], settings.excursion)
     _count(rejected, "scattered light", int(bright.sum()))
-    columns = columns[:, ~bright]
+    segment = segment.keep(~bright)
     if settings.noisy_ends:
-        noisy = noisy_ends(columns[FLUX], columns[EXPOSURE])
+        noisy = noisy_ends(segment.columns[FLUX], segment.columns[EXPOSURE])
         _count(rejected, "noisy end of a segment", int(noisy.sum()))
-        columns = columns[:, ~noisy]
+        segment = segment.keep(~noisy)
+    columns = segment.columns
     if columns.shape[1] == 0:
         return None
-    median = float(np.median(columns[FLUX]))
-    if not median > point_scatter(columns[FLUX]) > 0:
+    level = median(columns[FLUX])
+    if not level > point_scatter(columns[FLUX]) > 0:
         _count(rejected, "flux without a level", columns.shape[1])
         return None
     columns = columns.copy()
     with np.errstate(over="ignore", invalid="ignore"):
-        columns[FLUX] /= median
-        columns[ERROR] /= median
+        columns[FLUX] /= level
+        columns[ERROR] /= level
     sane = np.isfinite(columns[FLUX]) & np.isfinite(columns[ERROR]) & (columns[ERROR] > 0)
     _count(rejected, "not a number", int((~sane).sum()))
-    return _Piece(segment.product, segment.cadence, columns[:, sane]) if sane.any() else None
+    return _Piece(segment.product, segment.cadence, columns).keep(sane) if sane.any() else None
 
 
 def _count(rejected: Counter[str], reason: str, n: int) -> None:
