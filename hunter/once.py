@@ -32,7 +32,7 @@ def hunt_once(
         If a signal stopped the hunt before its end.
     """
     settings = load(str(home), given)
-    found, source = _named(what, settings, sectors)
+    found, source = named(what, settings, sectors)
     own = settings.changed(
         make_home(settings.home / "once" / _folder_name(found)),
         state=replace(settings.state, url=""),
@@ -71,8 +71,14 @@ def _told(row: dict[str, Any], predict: bool) -> dict[str, Any]:
     return row | {"moves": [*row["moves"][:-1], last]}
 
 
-def _named(what: Sequence[str], settings: Any, sectors: Sequence[int]) -> tuple[list[Any], str]:
-    """The targets that were asked for, and the folder they come from."""
+def named(what: Sequence[str], settings: Any, sectors: Sequence[int]) -> tuple[list[Any], str]:
+    """The targets that were asked for, and the folder they come from.
+
+    Raises
+    ------
+    WrongUsage
+        If the archive has no such target, or a file does not exist.
+    """
     from hunter.archives import open_archive
     from hunter.archives.folder import FolderArchive
 

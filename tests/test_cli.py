@@ -421,6 +421,110 @@ def test_once_names_what_it_cannot_find(run, tmp_path, sky, what, told):
     assert told in one_line(err)
 
 
+# ------------------------------------------------------------------------------------------------ completeness
+
+
+FEW = ["--number", "4", "--bins", "3x2", "--workers", "1", "--period-min", "2", "--period-max", "4"]
+
+
+def test_completeness_writes_a_map_and_a_picture_and_goes_on_where_it_was(run, tmp_path, sky):
+    file = sky.folder / sky.rows[-3].file
+    command = ["completeness", file, "--home", tmp_path / "home", "--out", tmp_path / "maps", "--radius-min", "8", *FEW]
+    code, out, err = run(*command)
+    name = f"completeness_TIC_{sky.rows[-3].tic_id}"
+    paths = [str(tmp_path / "maps" / f"{name}.{ending}") for ending in ("json", "png")]
+    assert (code, out.splitlines()[-2:]) == (0, paths), err
+    assert "injected (simulated) transits in simulated data" in out
+    assert "4 planets into each of 1 light curve" in err
+    assert Path(paths[1]).read_bytes().startswith(b"\x89PNG")
+    code, out, err = run(*command, "--json")
+    found = json.loads(out)
+    assert (code, found["injections"]["done"], found["partial"]) == (0, 4, False)
+    assert "4 injections of an earlier run kept" in err
+    assert err.splitlines()[-2:] == paths
+    assert json.loads(Path(paths[0]).read_text()) == found
+
+
+def test_completeness_of_a_hunt_takes_its_light_curves_from_its_checkpoints(run, hunted, tmp_path):
+    files = tmp_path / "moved"  # nowhere: the light curves come from the hunt's own cache
+    command = ["completeness", "--hunt", "--targets", "2", "--home", hunted, "--archive", files, "--by", "snr", *FEW]
+    code, out, err = run(*command, "--json")
+    found = json.loads(out)
+    assert code == 0, err
+    assert "2 of 3 searched targets drawn" in err
+    assert [target["done"] for target in found["targets"]] == [2, 2]
+    assert found["name"] == "hunt"
+    assert (hunted / "exports" / "completeness_hunt_snr.png").exists()
+
+
+def test_completeness_of_a_hunt_without_its_cache_reads_the_files_again(run, hunted, sky):
+    shutil.rmtree(hunted / "cache")
+    command = ["completeness", "--hunt", "--targets", "1", "--home", hunted, "--archive", sky.folder, "--no-detrend"]
+    code, out, err = run(*command, "--json", *FEW)
+    assert code == 0, err
+    assert json.loads(out)["injections"]["done"] == 4
+    assert (hunted / "exports" / "completeness_hunt_flat.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ([], "name files or a target, or give --hunt"),
+        (["FILE", "--hunt"], "not both"),
+        (["FILE", "--bins", "8"], "--bins 8: give two numbers"),
+        (["FILE", "--by", "radios"], "did you mean 'radius'"),
+        (["FILE", "--period-min", "3", "--period-max", "2"], "--period-min 3 is not below --period-max 2"),
+        (["FILE", "--radius-max", "nan"], "--radius-max nan: must be a number above 0"),
+        (["nothing.fits"], "nothing.fits: no such file"),
+    ],
+)
+def test_a_slip_in_what_completeness_is_asked_is_one_line(run, tmp_path, sky, options, told):
+    given = [sky.folder / sky.rows[0].file if word == "FILE" else word for word in options]
+    code, out, err = run("completeness", *given, "--home", tmp_path)
+    assert (code, out) == (2, "")
+    assert told in one_line(err)
+
+
+def test_completeness_without_a_stellar_radius_offers_the_other_map(run, tmp_path):
+    file = tmp_path / "star.csv"
+    days = [1325.0 + k / 48 for k in range(1200)]
+    file.write_text(
+        "time,flux\n" + "".join(f"{day},{1 + 1e-3 * ((k * 7919) % 100 - 50) / 50}\n" for k, day in enumerate(days))
+    )
+    code, out, err = run("completeness", file, "--home", tmp_path / "home", *FEW)
+    assert (code, out) == (2, "")
+    assert "give --by snr" in one_line(err)
+    assert run("completeness", file, "--home", tmp_path / "home", "--by", "snr", *FEW)[0] == 0
+
+
+@pytest.mark.parametrize("kind", ["too_short", "nan_flux"])
+def test_a_light_curve_that_completeness_cannot_use_is_one_line(run, tmp_path, kind):
+    sky = write_sector(tmp_path / "sky", stars=1, damaged=4, cadence_seconds=1800.0, mix={"quiet": 1.0})
+    file = next(tmp_path / "sky" / row.file for row in sky.rows if row.kind == kind)
+    code, out, err = run("completeness", file, "--home", tmp_path, *FEW)
+    assert (code, out) == (1, "")
+    assert "our fault" not in one_line(err)
+
+
+def test_completeness_cut_off_by_a_signal_writes_what_it_has(tmp_path, sky):
+    work = subprocess.Popen(
+        [*COMMAND, "completeness", sky.folder / sky.rows[0].file, "--home", tmp_path, "--number=4000", "--workers=1"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+        env=os.environ | {"HUNTER_SEARCH__PERIOD_MIN": "5"},
+    )  # fmt: skip
+    kept = tmp_path / "cache" / "completeness"
+    until = time.monotonic() + 90
+    while not any(file.stat().st_size for file in kept.glob("*.jsonl")) and time.monotonic() < until:
+        time.sleep(0.1)
+    work.send_signal(signal.SIGINT)
+    out, err = work.communicate(timeout=120)
+    assert work.returncode == 130, err
+    assert "the same command goes on from there" in err
+    found = json.loads(Path(out.splitlines()[-2]).read_text())
+    assert found["partial"]
+    assert 0 < found["injections"]["done"] < 4000
+
+
 # ------------------------------------------------------------------------------------------------ looking
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from hunter import __version__
-from hunter.cli import bench, care, hunting, looking, training
+from hunter.cli import bench, care, completeness, hunting, looking, training
 from hunter.cli.common import summary
 
 app = typer.Typer(
@@ -42,6 +42,7 @@ for command in (
     hunting.demo,
     hunting.run,
     hunting.once,
+    completeness.completeness,
     looking.status,
     looking.candidates,
     looking.show,
