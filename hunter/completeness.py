@@ -8,6 +8,7 @@ nothing stale is read. Each injection has a seed of its own, so the number of wo
 import dataclasses
 import hashlib
 import json
+import math
 import multiprocessing
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -487,7 +488,7 @@ def document(
                 "name": done.target.name,
                 "light_curve": done.digest,
                 "files": list(done.products),
-                "star": asdict(done.star),
+                "star": {key: value if _known(value) else None for key, value in asdict(done.star).items()},
                 **done.facts,
                 "done": len(done.trials),
             }
@@ -523,6 +524,10 @@ def _array(values: Sequence[float], dtype: str) -> Any:
 def _share(recovered: int, injected: int) -> dict[str, float | None]:
     low, high = wilson(recovered, injected) or (None, None)
     return {"fraction": recovered / injected if injected else None, "low": low, "high": high}
+
+
+def _known(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
 
 
 def _kind_of_data(done: Sequence[Done]) -> str:

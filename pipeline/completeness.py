@@ -19,21 +19,21 @@ from pipeline.clean.detrend import DetrendSettings, detrend
 from pipeline.clean.outliers import outliers
 from pipeline.clean.savgol import symmetric_clip
 from pipeline.errors import UnusableData
+from pipeline.limb_darkening import quadratic
 from pipeline.periodogram.grid import stellar_density
 from pipeline.search import SearchSettings, search, search_many
 from pipeline.simulate.eclipses import Orbit, Planet, planet_light
-from pipeline.simulate.population import EARTH_RADIUS, LIMB_DARKENING
+from pipeline.simulate.population import EARTH_RADIUS
 from pipeline.simulate.seeds import stream
 from pipeline.types import Booleans, CleanedLightCurve, Floats, Integers, LightCurve, SearchResult, Star, TransitSignal
 
-VERSION = 1
+VERSION = 2
 
 FEWEST_TRANSITS = 2  # observed; with fewer there is no period to find
 HARMONICS = (1 / 3, 1 / 2, 2.0, 3.0)  # found period over the injected one
 SCALED_AXIS = 4.2082  # semi-major axis over stellar radius of a 1-d orbit round the Sun
 CLOSEST = 1.5  # stellar radii; no orbit is drawn within it
 LARGEST_RATIO = 0.5  # planet over star; beyond it a wanted signal-to-noise is given up
-SOLAR_TEFF = 5770.0  # K, where the temperature is unknown
 CONFIDENCE = 0.6827  # of the intervals: one sigma
 # expected signal-to-noise, edges of the bins of the curve; the last is open
 SNR_EDGES = (0.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 12.0, 15.0, 20.0, 30.0, 50.0, float("inf"))
@@ -178,8 +178,10 @@ def prepare(name: str, cleaned: CleanedLightCurve, star: Star, settings: Injecti
         low = grazing
     if not low < high:
         raise UnusableData(f"no period between {low:.3f} and {high:.3f} d can be drawn")
-    teff = star.teff if _positive(star.teff) else SOLAR_TEFF
-    u1, u2 = (float(np.interp(teff, LIMB_DARKENING[:, 0], LIMB_DARKENING[:, i])) for i in (1, 2))
+    kepler = any(product.mission in ("Kepler", "K2") for product in cleaned.products)
+    darkening = quadratic(star, "Kepler" if kepler else "TESS")
+    if darkening.note:
+        notes.append(f"limb darkening: {darkening.note}")
     return Subject(
         name=name,
         star=star,
@@ -187,7 +189,7 @@ def prepare(name: str, cleaned: CleanedLightCurve, star: Star, settings: Injecti
         own=result.signals,
         periods=(low, high),
         density=density,
-        limb_darkening=(u1, u2),
+        limb_darkening=darkening.coefficients,
         durations=result.durations[known],
         scatter=noise[known] * np.sqrt(result.durations[known]),
         notes=tuple(notes),
