@@ -16,6 +16,8 @@ import numpy as np
 
 from candidates.files import safe_name
 from candidates.reading import SCHEMA_ID, SCHEMA_VERSION, BadEvidence, parse, read, schema, validate
+from candidates.wording import confirmation_text
+from pipeline.confirm import Confirmation
 from pipeline.ephemeris import cycle, phase
 from pipeline.types import (
     CleanedLightCurve,
@@ -37,6 +39,7 @@ __all__ = [
     "BadEvidence",
     "build_evidence",
     "candidate_name",
+    "confirmation_block",
     "parse",
     "read",
     "schema",
@@ -52,6 +55,7 @@ HOURS = 24.0
 
 SECTOR_KEY = re.compile(r"^(?P<id>\S+) s(?P<sector>\d+)$")  # "261136679 s0001": one sector as a target of its own
 OFFLINE = "no catalogue was asked: nothing leaves the machine without a person's command"
+NO_CONFIRMATION = 'no second search was asked for: [search] confirm is "none"'
 NO_FIT = "this version of the hunter fits no transit model"
 NO_VALIDATION = "this version of the hunter computes no false-positive probability"
 
@@ -145,6 +149,7 @@ def build_evidence(
     fit: Mapping[str, object] | None = None,
     validation: Mapping[str, object] | None = None,
     known: Mapping[str, object] | None = None,
+    confirmation: Confirmation | None = None,
     left_aside: Sequence[tuple[str, str]] = (),
 ) -> Evidence:
     """Gather what every phase said about one signal into one document.
@@ -160,6 +165,8 @@ def build_evidence(
         From :func:`candidate_name`.
     fit, validation, known : mapping, optional
         Blocks of later phases, as the schema has them; ``None`` is written as ``not_run`` with its reason.
+    confirmation : Confirmation, optional
+        What a second search found; ``None`` if none was asked for.
     left_aside : sequence of (uri, reason)
         Files of the star that were refused, or replaced by a better or newer one.
 
@@ -185,6 +192,7 @@ def build_evidence(
         "signal": _signal(signal),
         "derived": _derived(signal, target.star),
         "search": _search(result, signal),
+        "confirmation": confirmation_block(confirmation),
         "views": _views(views, signal),
         "score": _score(score),
         "centroid": _centroid(findings),
@@ -315,6 +323,32 @@ def _search(result: SearchResult, signal: TransitSignal) -> dict[str, object]:
             for other in result.signals
             if other.number != signal.number
         ],
+    }
+
+
+def confirmation_block(found: Confirmation | None) -> dict[str, Any]:
+    """What a second search said, by its own names: its SDE and false-alarm probability are not ours."""
+    if found is None:
+        return {"status": "not_run", "reason": NO_CONFIRMATION}
+    if found.status != "done":
+        return {"status": "error", "reason": found.note}
+    return {
+        "status": "done",
+        "method": "transit least squares",
+        "version": found.version,
+        "searched_days": [list(ends) for ends in found.ranges],
+        "agrees": found.agrees,
+        "relation": found.relation,
+        "period_days": found.period,
+        "epoch_btjd": found.epoch,
+        "duration_hours": _scaled(found.duration, HOURS),
+        "depth_ppm": _scaled(found.depth, PPM),
+        "snr": found.snr,
+        "sde": found.sde,
+        "tls_false_alarm_probability": found.tls_fap,
+        "odd_even_sigma": found.odd_even_sigma,
+        "n_transits": found.transits,
+        "note": found.note,
     }
 
 
@@ -501,6 +535,11 @@ def verdict(
             say("unknown", f"{title} was not run: {finding.note}")
         else:
             say("unknown", f"{title} ended in an error: {finding.note}")
+    confirmation = blocks["confirmation"]
+    if confirmation["status"] == "done":
+        say("for" if confirmation["agrees"] else "against", confirmation_text(confirmation))
+    elif confirmation["status"] == "error":
+        say("unknown", confirmation_text(confirmation))
     for block, title in (("fit", "transit fit"), ("validation", "false-positive probability"), ("known", "catalogues")):
         if blocks[block]["status"] == Verdict.NOT_RUN:
             say("unknown", f"{title} not run: {blocks[block]['reason']}")

@@ -21,6 +21,7 @@ STAGES = {
     "fetch": "phase1",
     "clean": "phase1",
     "search": "phase2",
+    "confirm": "phase2",
     "fold": "phase3",
     "vet": "phase3",
     "score": "predict",

@@ -136,11 +136,32 @@ def signal_rows(document: Document) -> list[tuple[str, str]]:
     ]
     if signal["alias_of"] is not None:
         rows.append(("harmonic of", f"signal {signal['alias_of']}"))
+    if document["confirmation"]["status"] != "not_run":
+        rows.append(("second search", confirmation_text(document["confirmation"])))
     others = search["other_signals"]
     if others:
         listed = ", ".join(f"{item['period_days']:.4f} d (S/N {item['snr']:.1f})" for item in others[:3])
         rows.append(("other signals", listed + (f" and {len(others) - 3} more" if len(others) > 3 else "")))
     return rows
+
+
+def confirmation_text(block: Mapping[str, Any]) -> str:
+    """What a second search found, in one line."""
+    if block["status"] != "done":
+        return f"second search: {SYMBOLS[block['status']][1]}: {block['reason']}"
+    name = f"TLS {block['version']}"
+    if block["period_days"] is None:
+        return f"{name}: no transit fits"
+    parts = [
+        "no SDE" if block["sde"] is None else f"SDE {block['sde']:.1f}",
+        block["relation"] or f"another period, {block['period_days']:.5f} d",
+    ]
+    if block["relation"] and not block["agrees"]:
+        same = block["relation"] == "same period"
+        parts[-1] += " but another phase" if same else f", {block['period_days']:.5f} d"
+    if block["odd_even_sigma"] is not None:
+        parts.append(f"odd-even {block['odd_even_sigma']:.1f} sigma")
+    return f"{name}: {', '.join(parts)}"
 
 
 def score_rows(document: Document) -> list[tuple[str, str]]:

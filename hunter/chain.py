@@ -13,8 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from candidates.evidence import build_evidence, candidate_name
+from candidates.evidence import build_evidence, candidate_name, confirmation_block
 from candidates.publish import Staged, stage
+from candidates.wording import confirmation_text
+from hunter import confirming
 from hunter.archives.base import Archive, Fetched
 from hunter.checkpoints import Item, Kept, Memory, digest_of, files_of
 from hunter.outcomes import Failure, judge
@@ -22,10 +24,13 @@ from hunter.settings import Settings
 from models.inputs import SignalInputs
 from models.scorer import Scorer
 from pipeline import clean as cleaning
+from pipeline import confirm as second
 from pipeline import features as describing
 from pipeline import fold as folding
 from pipeline import search as searching
 from pipeline import vet as vetting
+from pipeline.confirm import Confirmation
+from pipeline.limb_darkening import Band
 from pipeline.types import (
     CleanedLightCurve,
     Evidence,
@@ -36,11 +41,12 @@ from pipeline.types import (
     Star,
     Target,
     TransitSignal,
+    Verdict,
 )
 from state.status import Status
 from state.store import CandidateRow, Claim, PhaseRun, SignalRow
 
-PHASES = ("fetch", "clean", "search", "fold", "vet", "score", "publish")
+PHASES = ("fetch", "clean", "search", "confirm", "fold", "vet", "score", "publish")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +110,9 @@ def hunt(claims: Sequence[Claim], tools: Tools, settings: Settings, memory: Memo
         curves, stars = [cleaned.flat for cleaned, _ in values], [fetched.star for _, fetched in values]
         return searching.search_many(curves, settings.search, stars, tools.backend)
 
+    def confirm(item: Item, cleaned: CleanedLightCurve, result: SearchResult, fetched: Fetched) -> Confirmation:
+        return second_opinion(cleaned, result, signal_of(result, item), fetched.star, settings)
+
     def fold(item: Item, cleaned: CleanedLightCurve, result: SearchResult) -> FoldedViews:
         return folding.fold(cleaned, signal_of(result, item), settings.fold, settings.detrend)
 
@@ -140,6 +149,16 @@ def hunt(claims: Sequence[Claim], tools: Tools, settings: Settings, memory: Memo
         together=search_together,
     )
     signals = signals_over_threshold(found)
+    confirmations: dict[Item, Kept] = {}
+    if settings.search.confirm == "tls":
+        confirmations = each(
+            "confirm",
+            digest_of(
+                versions("confirm", second.VERSION, "search.confirm"), tools.versions.get("transitleastsquares", "")
+            ),
+            of_signals(signals, cleaned, found, fetched),
+            confirm,
+        )
     views = each(
         "fold", versions("fold", folding.VERSION, "fold", "detrend"), of_signals(signals, cleaned, found), fold
     )
@@ -162,7 +181,9 @@ def hunt(claims: Sequence[Claim], tools: Tools, settings: Settings, memory: Memo
         if claim.id in memory.lost:
             continue
         try:
-            ending = conclude(claim, tools, settings, memory, fetched, cleaned, found, views, findings, scores)
+            ending = conclude(
+                claim, tools, settings, memory, fetched, cleaned, found, confirmations, views, findings, scores
+            )
         except Exception as error:
             failure = judge(error, "publish", claim.deferrals)
             ending = Ending(claim, failure.outcome, failure.because, failure=failure)
@@ -177,6 +198,7 @@ def conclude(
     fetched: Mapping[Item, Kept],
     cleaned: Mapping[Item, Kept],
     found: Mapping[Item, Kept],
+    confirmations: Mapping[Item, Kept],
     views: Mapping[Item, Kept],
     findings: Mapping[Item, Kept],
     scores: Mapping[Item, Kept],
@@ -187,7 +209,7 @@ def conclude(
         return Ending(claim, failure.outcome, failure.because, failure=failure)
     result: SearchResult = found[claim.id, 0].get()
     rows = tuple(
-        signal_row(signal, findings.get((claim.id, signal.number)), scores.get((claim.id, signal.number)))
+        signal_row(signal, *(part.get((claim.id, signal.number)) for part in (confirmations, findings, scores)))
         for signal in result.signals
     )
     if not result.signals:
@@ -229,6 +251,7 @@ def conclude(
                 score=scores[item].get(),
                 run=run_block(tools, settings, memory, claim),
                 name=name,
+                confirmation=confirmations[item].get() if item in confirmations else None,
                 left_aside=[*fetched[claim.id, 0].get().superseded, *fetched[claim.id, 0].get().refused],
             )
             pages = stage(
@@ -325,9 +348,39 @@ def opinion(scorer: Scorer, inputs: SignalInputs, threshold: float, prior: float
     )
 
 
-def signal_row(signal: TransitSignal, findings: Kept | None, score: Kept | None) -> SignalRow:
+def second_opinion(
+    cleaned: CleanedLightCurve, result: SearchResult, signal: TransitSignal, star: Star, settings: Settings
+) -> Confirmation:
+    missions = {product.mission for product in cleaned.products}
+    band: Band | None = (
+        "TESS" if missions == {"TESS"} else "Kepler" if missions and missions <= {"Kepler", "K2"} else None
+    )
+    return confirming.confirm_apart(
+        cleaned.flat,
+        signal,
+        [other for other in result.signals if other.number < signal.number and other.alias_of is None],
+        star,
+        (float(result.period.min()), float(result.period.max())),
+        band=band,
+        seconds=settings.search.confirm_seconds,
+        memory_mb=settings.search.confirm_memory_mb,
+    )
+
+
+def signal_row(
+    signal: TransitSignal, confirmation: Kept | None, findings: Kept | None, score: Kept | None
+) -> SignalRow:
     judged = [] if findings is None else [asdict(finding) for finding in findings.get()]
+    if confirmation is not None:
+        judged.append(recorded(confirmation.get()))
     return SignalRow(**asdict(signal), probability=None if score is None else score.get().probability, findings=judged)
+
+
+def recorded(confirmation: Confirmation) -> dict[str, Any]:
+    """The second opinion as one more line among what is said of a signal."""
+    status = {None: Verdict.ERROR, True: Verdict.PASS, False: Verdict.FAIL}[confirmation.agrees]
+    note = confirmation_text(confirmation_block(confirmation))
+    return asdict(Finding("second_search", status, confirmation.sde, confirmation.odd_even_sigma, None, note))
 
 
 def candidate_row(signal: TransitSignal, evidence: Evidence, pages: Staged, score: Score, now: float) -> CandidateRow:

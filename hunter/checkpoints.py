@@ -23,6 +23,7 @@ import pipeline.types
 from candidates.files import fsync_folder, sha256_of, write_synced
 from hunter.archives.base import Fetched
 from hunter.outcomes import Failure, judge
+from pipeline.confirm import Confirmation
 from state.store import Claim, PhaseRun, State
 
 Item = tuple[int, int]  # number of the target, number of the signal (0: the target as a whole)
@@ -32,7 +33,7 @@ NOUNS: dict[str, type] = {
     name: thing
     for name, thing in vars(pipeline.types).items()
     if isinstance(thing, type) and (dataclasses.is_dataclass(thing) or issubclass(thing, StrEnum))
-} | {"Fetched": Fetched}
+} | {"Fetched": Fetched, "Confirmation": Confirmation}
 
 
 # the fields of all nouns: where a noun has another shape than it had, what was stored of it is not read any more

@@ -13,7 +13,7 @@ from rich.text import Text
 from hunter.cli.common import lasting, plural
 from state.status import Status
 
-PHASES = ("fetch", "clean", "search", "fold", "vet", "score", "publish")
+PHASES = ("fetch", "clean", "search", "confirm", "fold", "vet", "score", "publish")
 COLOURS = {
     Status.CANDIDATE: "bold green",
     Status.QUARANTINED: "bold red",
@@ -90,6 +90,8 @@ def dashboard(summary: Mapping[str, Any], home: Path, now: float, width: int = 8
     most = max([*reached.values(), 1])
     for phase in PHASES:
         done = reached.get(phase, 0)
+        if phase == "confirm" and not done:
+            continue  # only where it was asked for
         phases.add_row(phase, f"{done:,}", "█" * max(1, round(bar * done / most)) if done else "")
     outcomes = Table(box=None, pad_edge=False, header_style="dim")
     outcomes.add_column("outcome", min_width=11)

@@ -100,7 +100,7 @@ TABLES = LIGHT | {
     "vet": "pipeline.vet:VetSettings",
 }
 # what decides a target's result, beside its files: another value asks for another hunt
-DECISIVE = ("hunt", "archive", "clean", "detrend", "search", "fold", "vet", "score")
+DECISIVE = ("hunt", "archive", "clean", "detrend", "search", "search.confirm", "fold", "vet", "score")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +132,19 @@ class Settings:
         return shown
 
     def digest(self, *names: str) -> str:
-        """A short name for the values of the given tables."""
-        values = {name: dataclasses.asdict(self.tables[name]) for name in names}
+        """A short name for the values of the given tables.
+
+        A field whose metadata names a phase is read by that phase alone: ``search.confirm`` takes in those of [search]
+        that say "confirm", ``search`` all others, so that a new second opinion does not search again.
+        """
+        values: dict[str, dict[str, Any]] = {}
+        for name in names:
+            table, _, phase = name.partition(".")
+            known = dataclasses.asdict(self.tables[table])
+            own = [
+                item.name for item in dataclasses.fields(self.tables[table]) if item.metadata.get("phase", "") == phase
+            ]
+            values[name] = {key: known[key] for key in own}
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -26,7 +26,7 @@ from state.status import StateError, Status
 from state.store import Claim, State
 
 Report = Callable[[str, Any], None]
-LIBRARIES = ("numpy", "scipy", "numba", "jax", "torch", "astropy", "matplotlib", "sqlalchemy")
+LIBRARIES = ("numpy", "scipy", "numba", "jax", "torch", "astropy", "matplotlib", "sqlalchemy", "transitleastsquares")
 
 
 @dataclass(slots=True)

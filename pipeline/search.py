@@ -6,7 +6,7 @@ are refined on the cadences themselves, accepted or refused, masked, and the res
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
 import numpy as np
@@ -55,6 +55,12 @@ class SearchSettings:
     coarse_nperiods: Annotated[int, Ge(2)] = 2000  # two-pass-bls only
     refine_nperiods: Annotated[int, Ge(2)] = 3000  # two-pass-bls only
     downsample_limit: Annotated[int, Ge(100)] = 80_000  # cadences above which two-pass-bls bins them
+    # "tls" asks transit least squares for a second opinion on every signal; it decides nothing
+    confirm: Literal["none", "tls"] = field(default="none", metadata={"phase": "confirm"})
+    # for one signal; keep it below [engine] phase_limit_seconds
+    confirm_seconds: Annotated[float, Gt(0)] = field(default=120.0, metadata={"phase": "confirm"})
+    # address space of the process that does it, where the system can limit that
+    confirm_memory_mb: Annotated[float, Ge(64)] = field(default=2048.0, metadata={"phase": "confirm"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -85,7 +85,9 @@ class Nursery:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.born = 0
-        environment = os.environ | {"PYTHONPATH": str(NURSERY.parent)}
+        # the tree under test is the one these tests lie in, wherever another is installed
+        tests = NURSERY.parent
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tests), str(tests.parent)])}
         self.process = subprocess.Popen(
             [sys.executable, str(NURSERY)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )

@@ -25,7 +25,8 @@ from candidates.page import curve_path, render_index, render_page
 from candidates.plots import draw_sheet
 from candidates.reading import BadEvidence, parse, read, schema, validate
 from candidates.rows import index_row
-from candidates.wording import measured, significant, unknown_lines
+from candidates.wording import measured, signal_rows, significant, unknown_lines
+from pipeline.confirm import Confirmation
 from pipeline.ephemeris import cycle, phase
 from pipeline.types import (
     CleanedLightCurve,
@@ -128,6 +129,11 @@ def make_sky(
 def evidence_of(sky: SimpleNamespace, **changed):
     parts = {**vars(sky), **changed}
     return build_evidence(**parts, name=candidate_name(parts["target"], parts["signal"]))
+
+
+CONFIRMED = Confirmation(
+    "done", "", "2.0.4", ((0.5, 13.0),), True, "same period", 3.1234, 1326.1, 0.12, 0.0013, 33.1, 21.34, 8e-5, 0.42, 8
+)
 
 
 def sheet_of(sky: SimpleNamespace, evidence=None) -> bytes:
@@ -854,3 +860,43 @@ def test_real_candidates_of_a_real_light_curve_fit_the_schema(shared_data):
     )  # truth.csv: 321 ppm in the catalogue, 246 in this file, undetrended here
     assert len(sheet_of(real, evidence)) < 350_000
     json.loads(to_json(evidence.document))
+
+
+# --------------------------------------------------------------------------------------------------- second search
+
+
+def test_without_a_second_search_the_evidence_says_that_none_was_run(evidence):
+    block = evidence.document["confirmation"]
+    assert block["status"] == "not_run"
+    assert "[search] confirm" in block["reason"]
+    assert not any("TLS" in reason["text"] for reason in evidence.document["verdict"]["reasons"])
+
+
+def test_a_second_search_stands_under_its_own_name_in_evidence_signal_table_and_page(sky):
+    document = evidence_of(sky, confirmation=CONFIRMED).document
+    validate(document)
+    assert document["confirmation"]["tls_false_alarm_probability"] == 8e-5
+    assert document["signal"]["false_alarm_probability"] != 8e-5
+    line = "TLS 2.0.4: SDE 21.3, same period, odd-even 0.4 sigma"
+    assert ("second search", line) in signal_rows(document)
+    assert {"side": "for", "text": line} in document["verdict"]["reasons"]
+    page = render_page(evidence_of(sky, confirmation=CONFIRMED), b"")
+    assert line in page
+    assert "transit least squares 2.0.4: 0.5000 to 13.00 d" in page
+
+
+def test_a_second_search_that_disagrees_speaks_against_and_changes_no_disposition(sky):
+    other = dataclasses.replace(CONFIRMED, agrees=False, relation=None, period=7.0)
+    document = evidence_of(sky, confirmation=other).document
+    (reason,) = [reason for reason in document["verdict"]["reasons"] if "TLS" in reason["text"]]
+    assert reason["side"] == "against"
+    assert document["verdict"]["disposition"] == evidence_of(sky).document["verdict"]["disposition"]
+
+
+def test_a_second_search_that_broke_is_unknown_with_its_reason_and_never_a_pass(sky):
+    broken = Confirmation("error", "transit least squares gave no answer: it was stopped after 120 s")
+    document = evidence_of(sky, confirmation=broken).document
+    validate(document)
+    assert document["confirmation"]["status"] == "error"
+    assert any("stopped after 120 s" in line for line in unknown_lines(document))
+    assert document["verdict"]["tests"] == evidence_of(sky).document["verdict"]["tests"]

@@ -179,6 +179,26 @@ def test_a_second_run_computes_nothing(fresh, given, nursery, unbroken, tmp_path
     check_same(home, unbroken["digest"], "a second run")
 
 
+def test_a_kill_around_the_second_search_changes_nothing(ground, model, fresh, nursery, tmp_path):
+    given = given_for(ground / "sky", model, search__confirm="tls")
+    log, whole = tmp_path / "log", copy_of(fresh, tmp_path / "whole")
+    assert nursery.live(whole, given, HUNTER_CRASH_LOG=str(log)).code == 0
+    wanted = books(whole)
+    (document,) = [json.loads(text) for text in wanted["evidence"].values()]
+    assert document["confirmation"]["status"] == "done"
+    boundaries = [line.split(" ", 1)[1] for line in log.read_text().splitlines()]
+    around = [k for k, name in enumerate(boundaries, 1) if name.startswith("confirm: ")]
+    assert len(around) == 3
+    for k in around:
+        home = copy_of(fresh, tmp_path)
+        assert nursery.live(home, given, HUNTER_CRASH_AT=str(k)).code == -9
+        second = nursery.live(home, given)
+        stored = boundaries[k - 1] == "confirm: rows stored"
+        assert ("confirm" in {phase for phase, _ in second.computed}) is not stored
+        check_same(home, wanted, f"boundary {k}, {boundaries[k - 1]}")
+        shutil.rmtree(home)
+
+
 # ------------------------------------------------------------------------------------------------------ full disk
 
 
@@ -231,6 +251,8 @@ def test_a_stored_result_that_is_gone_or_bad_is_computed_again_and_only_that(
     ("change", "again"),
     [
         ({"search__snr": 7.5}, ["search", "fold", "vet", "score", "publish"]),
+        ({"search__confirm": "tls"}, ["confirm", "publish"]),
+        ({"search__confirm": "none", "search__confirm_seconds": 60.0}, ["publish"]),
         ({"hunt__threshold": 1e-9}, ["score", "publish"]),
         ({"compute__batch": 3}, []),
     ],
