@@ -1,15 +1,17 @@
 """Is this machine fit to hunt? One line for each thing that can be wrong, and what mends it."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from hunter.settings import Settings
 
@@ -27,6 +29,7 @@ class Check:
 CURES = {
     "jax": 'pip install --force-reinstall jax jaxlib, or [compute] backend = "numba"',
     "torch": "pip install --force-reinstall torch",
+    "numba": "pip install --force-reinstall numba llvmlite",
     "database": "`hunter db check` says more; a `hunter db backup` beside it can take its place",
     "model": "`hunter models verify` names the damage; `hunter models rollback` or `hunter train` gives another",
 }
@@ -44,7 +47,9 @@ def examine(settings: Settings, checks: Sequence[Callable[[Settings], Check]] | 
 
 def _python(settings: Settings) -> Check:
     version = ".".join(map(str, sys.version_info[:3]))
-    cores = len(os.sched_getaffinity(0))
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    )  # macOS has no affinity
     return Check("python", "ok", f"{version}, {cores} cores")
 
 
@@ -56,26 +61,89 @@ def _child(code: str) -> str:
     return done.stdout.strip()
 
 
-def _gpu_card() -> bool:
-    return Path("/dev/nvidia0").exists()
+ASK_JAX = """
+import jax, json
+kinds = [device.device_kind for device in jax.devices()]
+print(json.dumps({"version": jax.__version__, "backend": jax.default_backend(), "kinds": kinds}))
+"""
+ASK_TORCH = """
+import json, torch
+backend, kinds = "cpu", []
+if torch.cuda.is_available():
+    backend, kinds = "cuda", [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+elif torch.backends.mps.is_available():
+    backend, kinds = "mps", ["Apple GPU"]
+seen = {"version": torch.__version__, "backend": backend, "kinds": kinds, "threads": torch.get_num_threads()}
+print(json.dumps(seen))
+"""
+ASK_NUMBA = """
+import json, numba
+import llvmlite.binding as llvm
+features = [name for name, there in llvm.get_host_cpu_features().items() if there]
+print(json.dumps({"version": numba.__version__, "threads": numba.config.NUMBA_NUM_THREADS,
+                  "cpu": llvm.get_host_cpu_name(), "features": features}))
+"""
+# LLVM's name of a feature: bits of its registers, and the name people know
+SIMD = {
+    "avx512f": "512-bit AVX-512",
+    "avx2": "256-bit AVX2",
+    "avx": "256-bit AVX",
+    "sse2": "128-bit SSE2",
+    "sve": "scalable SVE",
+    "neon": "128-bit NEON",
+}
+
+
+def gpu_card() -> bool:
+    """Whether the system shows an NVIDIA GPU, whatever the libraries make of it."""
+    return (
+        Path("/dev/nvidia0").exists()
+        or Path("/proc/driver/nvidia/version").exists()
+        or shutil.which("nvidia-smi") is not None
+    )
+
+
+def devices(kinds: Sequence[str]) -> str:
+    """``2 x NVIDIA H200, cpu``."""
+    return ", ".join(f"{count} x {kind}" if (count := kinds.count(kind)) > 1 else kind for kind in dict.fromkeys(kinds))
+
+
+def threads(number: int) -> str:
+    return "1 thread" if number == 1 else f"{number} threads"
+
+
+def simd(features: Iterable[str]) -> str:
+    """The widest vector registers of a processor, from LLVM's names of its features."""
+    there = set(features)
+    return next((name for feature, name in SIMD.items() if feature in there), "no vector registers known")
+
+
+def jax_line(seen: Mapping[str, Any], card: bool, plugin: bool) -> Check:
+    """What JAX sees; a warning where a GPU is there and JAX works without it."""
+    note = f"{seen['version']} on {seen['backend']}: {devices(seen['kinds'])}"
+    if seen["backend"] == "cpu" and card:
+        cure = "an NVIDIA GPU is there: pip install 'transit-hunter[cuda]'"
+        if plugin:
+            cure = "an NVIDIA GPU and JAX's plugin for it are there: `nvidia-smi` says whether the driver works"
+        return Check("jax", "warn", note, cure)
+    return Check("jax", "ok", note)
 
 
 def _jax(settings: Settings) -> Check:
-    seen = _child(
-        "import jax; print(jax.__version__, ','.join(f'{d.platform}:{d.device_kind}' for d in jax.devices()))"
-    )
-    version, _, devices = seen.partition(" ")
-    if _gpu_card() and "cpu:" in devices:
-        return Check("jax", "warn", f"{version} sees {devices}", "a GPU is there: pip install 'transit-hunter[cuda]'")
-    return Check("jax", "ok", f"{version} sees {devices}")
+    names = (distribution.name or "" for distribution in metadata.distributions())
+    return jax_line(json.loads(_child(ASK_JAX)), gpu_card(), any(name.startswith("jax-cuda") for name in names))
 
 
 def _torch(settings: Settings) -> Check:
-    seen = _child(
-        "import torch; print(torch.__version__, torch.cuda.get_device_name() if torch.cuda.is_available() else 'cpu')"
-    )
-    version, _, device = seen.partition(" ")
-    return Check("torch", "ok", f"{version} sees {device}")
+    seen = json.loads(_child(ASK_TORCH))
+    what = devices(seen["kinds"]) or threads(seen["threads"])
+    return Check("torch", "ok", f"{seen['version']} on {seen['backend']}: {what}")
+
+
+def _numba(settings: Settings) -> Check:
+    seen = json.loads(_child(ASK_NUMBA))
+    note = f"{seen['version']} on cpu: {threads(seen['threads'])}, {seen['cpu']}, {simd(seen['features'])}"
+    return Check("numba", "ok", note)
 
 
 def _disk(settings: Settings) -> Check:
@@ -161,6 +229,7 @@ CHECKS: tuple[Callable[[Settings], Check], ...] = (
     _python,
     _jax,
     _torch,
+    _numba,
     _disk,
     _writing,
     _database,

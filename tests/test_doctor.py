@@ -19,7 +19,7 @@ def no_environment(monkeypatch):
 @pytest.fixture
 def checks(tmp_path):
     """All checks of a home, but those that start a child process for a library."""
-    quick = [check for check in doctor.CHECKS if check.__name__ not in ("_jax", "_torch")]
+    quick = [check for check in doctor.CHECKS if check.__name__ not in ("_jax", "_torch", "_numba")]
 
     def of(text="", home=tmp_path):
         if home.is_dir():
@@ -77,6 +77,32 @@ def test_a_library_that_breaks_is_a_failure_of_its_line_alone(tmp_path):
     assert [(check.name, check.status) for check in found] == [("jax", "fail"), ("python", "ok")]
     assert "libcuda" in found[0].note
     assert found[0].cure
+
+
+def test_jax_on_the_cpu_beside_a_gpu_is_warned_of_with_the_cure():
+    seen = {"version": "0.10.2", "backend": "cpu", "kinds": ["cpu"]}
+    assert doctor.jax_line(seen, card=False, plugin=False) == doctor.Check("jax", "ok", "0.10.2 on cpu: cpu")
+    bare = doctor.jax_line(seen, card=True, plugin=False)
+    assert (bare.status, bare.cure.partition(": ")[2]) == ("warn", "pip install 'transit-hunter[cuda]'")
+    assert "nvidia-smi" in doctor.jax_line(seen, card=True, plugin=True).cure
+    gpus = {"version": "0.10.2", "backend": "gpu", "kinds": ["NVIDIA H200", "NVIDIA H200"]}
+    assert doctor.jax_line(gpus, card=True, plugin=True).note == "0.10.2 on gpu: 2 x NVIDIA H200"
+    assert doctor.jax_line(gpus, card=True, plugin=True).status == "ok"
+
+
+def test_the_widest_vector_registers_are_named():
+    assert doctor.simd(["sse2", "avx", "avx2", "avx512f"]) == "512-bit AVX-512"
+    assert doctor.simd(["sse2", "avx"]) == "256-bit AVX"
+    assert doctor.simd(["neon", "fp-armv8"]) == "128-bit NEON"
+    assert doctor.simd([]) == "no vector registers known"
+
+
+def test_each_library_says_on_what_it_runs(tmp_path):
+    found = [*doctor.examine(load(str(tmp_path)), [doctor._jax, doctor._torch, doctor._numba])]
+    assert [check.name for check in found] == ["jax", "torch", "numba"]
+    assert "fail" not in [check.status for check in found]
+    assert all(" on " in check.note for check in found)
+    assert "thread" in found[2].note
 
 
 def test_the_command_prints_a_line_for_each_and_fails_if_one_does(tmp_path, capfd):
