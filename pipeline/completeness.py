@@ -27,7 +27,7 @@ from pipeline.simulate.population import EARTH_RADIUS
 from pipeline.simulate.seeds import stream
 from pipeline.types import Booleans, CleanedLightCurve, Floats, Integers, LightCurve, SearchResult, Star, TransitSignal
 
-VERSION = 2
+VERSION = 3
 
 FEWEST_TRANSITS = 2  # observed; with fewer there is no period to find
 HARMONICS = (1 / 3, 1 / 2, 2.0, 3.0)  # found period over the injected one
@@ -352,45 +352,52 @@ def judge(injection: Injection, result: SearchResult, subject: Subject) -> Trial
 
     ``recovered``: the period agrees to within a duration over the whole baseline and the epoch to half a duration.
     ``harmonic``: no signal does, but one does at a third, half, twice or three times the period, or as the harmonic of
-    a stronger signal, which the hunt does not follow. A signal that agrees with one of the light curve's own counts
-    as neither.
+    a stronger signal, which the hunt does not follow. A signal that fits one of the light curve's own, or a harmonic of
+    it, at least as well as the planet counts as neither.
     """
     span = float(subject.cleaned.flat.time[-1] - subject.cleaned.flat.time[0])
-    fresh = [
-        signal
-        for signal in result.signals
-        if not any(
-            agrees(signal, own.period, own.epoch, own.duration, span, ratio)
-            for own in subject.own
-            for ratio in (1.0, *HARMONICS)
-        )
-    ]
-    here = injection.period, injection.epoch, injection.duration, span
-    exact = [signal for signal in fresh if agrees(signal, *here)]
-    followed = [signal for signal in exact if signal.alias_of is None]
-    if followed:
-        return Trial(injection, "recovered", followed[0].period, followed[0].snr)
-    multiple = exact + [signal for signal in fresh if any(agrees(signal, *here, ratio) for ratio in HARMONICS)]
+    exact: list[TransitSignal] = []
+    multiple: list[TransitSignal] = []
+    for signal in result.signals:
+        once, others = _misfits(signal, injection, span)
+        best = min((fit for fit in (once, *others) if fit is not None), default=None)
+        if best is None:
+            continue
+        for own in subject.own:
+            same, harmonics = _misfits(signal, own, span)
+            if any(fit is not None and fit <= best for fit in (same, *harmonics)):
+                break
+        else:
+            (exact if once is not None and signal.alias_of is None else multiple).append(signal)
+    if exact:
+        return Trial(injection, "recovered", exact[0].period, exact[0].snr)
     if multiple:
         return Trial(injection, "harmonic", multiple[0].period, multiple[0].snr)
     return Trial(injection, "missed")
 
 
-def agrees(
+def misfit(
     signal: TransitSignal, period: float, epoch: float, duration: float, span: float, ratio: float = 1.0
-) -> bool:
-    """Whether a signal is the dip of this ephemeris, its period found at ``ratio`` times the true one.
+) -> float | None:
+    """How far, in durations, a signal is from the dip of this ephemeris; None where it is another dip.
 
-    Over the whole span the two drift apart by less than a duration, and their centres are less than half a duration
-    apart where the signal was measured.
+    It is the same dip, its period found at ``ratio`` times the true one, if over the whole span the two drift apart by
+    less than a duration, and their centres are less than half a duration apart where the signal was measured.
     """
-    if not abs(signal.period / (ratio * period) - 1.0) * span < duration:
-        return False
+    drift = abs(signal.period / (ratio * period) - 1.0) * span
     # of a period found too short some centres, of one found too long all centres are true ones
     nearest = epoch + round((signal.epoch - epoch) / period) * period
     shorter = min(period, signal.period)
     away = abs((signal.epoch - nearest + shorter / 2) % shorter - shorter / 2)
-    return away < duration / 2
+    return (drift + away) / duration if drift < duration and away < duration / 2 else None
+
+
+def _misfits(
+    signal: TransitSignal, true: Injection | TransitSignal, span: float
+) -> tuple[float | None, tuple[float | None, ...]]:
+    """The misfit of a signal at the true period, and at each harmonic of it."""
+    once, *others = (misfit(signal, true.period, true.epoch, true.duration, span, ratio) for ratio in (1.0, *HARMONICS))
+    return once, tuple(others)
 
 
 # ------------------------------------------------------------------------------------------------ the map

@@ -146,6 +146,14 @@ def test_a_signal_that_is_there_without_the_injection_is_no_recovery(subject):
     assert judge(other, found(dip(3.0, 1326.0), dip(4.1, 1325.5, number=2)), theirs).outcome == "recovered"
 
 
+def test_a_planet_near_a_harmonic_of_another_signal_is_still_its_own(subject):
+    # within the tolerances of a third of the other's period, and nearer to what was put in
+    theirs = replace(subject, own=(dip(6.0, 1326.04),))
+    planet = injection(period=2.002, epoch=1326.0)
+    assert judge(planet, found(dip(2.0019, 1326.001)), theirs).outcome == "recovered"
+    assert judge(planet, found(dip(2.0001, 1326.039)), theirs).outcome == "missed"
+
+
 def test_a_planet_of_which_fewer_than_two_transits_were_seen_is_counted_but_not_searched_for(subject):
     long = replace(subject, periods=(20.0, 26.0))
     trials = attempt(long, range(12), replace(BY_SNR, snr_min=50.0, snr_max=60.0), PHASES, seed=1)
