@@ -136,10 +136,10 @@ def confirm(
                 **_stellar(star, low),
                 **law,
             )
-        said |= {" ".join(str(item.message).split()) for item in caught if issubclass(item.category, UserWarning)}
         fits = _finite(found["period"]) is not None
         if fits and (best is None or found["chi2_min"] < best["chi2_min"]):
             best = found
+            said = {" ".join(str(item.message).split()) for item in caught if issubclass(item.category, UserWarning)}
     notes += sorted(f"TLS says: {text}" for text in said)
     blank = Confirmation("done", "", TLS_VERSIONING, tuple(ranges))
     if best is None:
