@@ -23,7 +23,7 @@ from hunter.outcomes import DiskFull, disk_is_full, judge
 from hunter.settings import Settings
 from state.reading import Reader
 from state.status import StateError, Status
-from state.store import Claim, State
+from state.store import Claim, End, State
 
 Report = Callable[[str, Any], None]
 LIBRARIES = ("numpy", "scipy", "numba", "jax", "torch", "astropy", "matplotlib", "sqlalchemy", "transitleastsquares")
@@ -90,64 +90,89 @@ def _batch(claims: list[Claim], tools: Any, settings: Settings, state: State, du
         watch=lambda phase, target: duty.report("phase", (phase, target)),
     )
     unfinished = {claim.id: claim for claim in claims}
-    try:
-        for ending in hunt(claims, tools, settings, memory):
-            done = finish(state, ending, duty.now())
+    waiting: list[Any] = []  # endings without pages: they cost one transaction together
+
+    def record(endings: list[Any]) -> None:
+        for ending, done in finish(state, endings, duty.now()):
             del unfinished[ending.claim.id]
             if not done:
                 continue  # another worker has it meanwhile, and reports it
             duty.hunted += 1
             duty.report("ended", (ending.claim.name, str(ending.outcome), ending.because))
+
+    try:
+        for ending in hunt(claims, tools, settings, memory):
+            if ending.staged:
+                record(waiting)
+                waiting = []
+                record([ending])
+            else:
+                waiting.append(ending)
+        record(waiting)
     except BaseException:
         # a full disk, an interrupt: what was stored stays stored, the rest goes back to the queue
         state.release(list(unfinished.values()), duty.now())
         raise
 
 
-def finish(state: State, ending: Any, now: float) -> bool:
-    """Record an ending and put its pages in place, in one transaction; nothing at all if the claim is lost."""
+def finish(state: State, endings: list[Any], now: float) -> list[tuple[Any, bool]]:
+    """Record endings in one transaction, with the pages of the one that has any; False for a claim that is lost.
+
+    Where one of several can't be recorded, each is tried alone; where one alone can't, its target has failed.
+    """
+    if not endings:
+        return []
 
     def install() -> None:
-        for pages in ending.staged:
-            pages.install(crashpoints.at)
+        for ending in endings:
+            for pages in ending.staged:
+                pages.install(crashpoints.at)
 
     from hunter.chain import Ending
 
-    failure = ending.failure
+    staged = [pages for ending in endings for pages in ending.staged]
     crashpoints.at("finish")
     try:
-        done = state.finish(
-            ending.claim,
-            ending.outcome,
-            ending.because,
-            now,
-            signals=ending.signals,
-            candidates=ending.candidates,
-            runs=ending.runs,
-            model=ending.model,
-            best_period=ending.best.period if ending.best else None,
-            best_snr=ending.best.snr if ending.best else None,
-            error_class=failure.error_class if failure else None,
-            error=failure.error if failure else None,
-            next_at=now + failure.wait if failure and failure.wait is not None else None,
-            install=install if ending.staged else None,
-        )
+        lost = state.finish_all([_end_of(ending, now) for ending in endings], now, install=install if staged else None)
     except Exception as error:
-        for pages in ending.staged:
+        for pages in staged:
             pages.discard()
-        if failure is not None or isinstance(error, StateError):
+        ours = isinstance(error, StateError)
+        if ours or (len(endings) == 1 and endings[0].failure is not None):
             if disk_is_full(error):
                 raise DiskFull(str(error)) from error
             raise
-        # what was found of this one can't be recorded: the others are not to suffer for it
-        failed = judge(error, "publish", ending.claim.deferrals)
-        return finish(state, Ending(ending.claim, failed.outcome, failed.because, failure=failed), now)
+        # what was found of one can't be recorded: the others are not to suffer for it
+        if len(endings) > 1:
+            return [told for ending in endings for told in finish(state, [ending], now)]
+        failed = judge(error, "publish", endings[0].claim.deferrals)
+        return finish(state, [Ending(endings[0].claim, failed.outcome, failed.because, failure=failed)], now)
     crashpoints.at("finished")
-    for pages in ending.staged:
+    for pages in staged:
         pages.discard()  # the undo note, once the record stands; everything, if the claim was lost
-    if done and ending.outcome is Status.QUARANTINED:
-        state.log("error", "quarantined", f"{ending.claim.name}: {ending.because}", now, target_id=ending.claim.id)
-    return done
+    for ending in endings:
+        if ending.outcome is Status.QUARANTINED and ending.claim.id not in lost:
+            words = f"{ending.claim.name}: {ending.because}"
+            state.log("error", "quarantined", words, now, target_id=ending.claim.id)
+    return [(ending, ending.claim.id not in lost) for ending in endings]
+
+
+def _end_of(ending: Any, now: float) -> End:
+    failure, best = ending.failure, ending.best
+    return End(
+        ending.claim,
+        ending.outcome,
+        ending.because,
+        ending.signals,
+        ending.candidates,
+        ending.runs,
+        ending.model,
+        best.period if best else None,
+        best.snr if best else None,
+        failure.error_class if failure else None,
+        failure.error if failure else None,
+        now + failure.wait if failure and failure.wait is not None else None,
+    )
 
 
 def equip(settings: Settings, state: State, now: Callable[[], float]) -> tuple[Any, str]:

@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -52,7 +52,7 @@ from state.schema import (
 )
 from state.status import ANSWERED, RESTING, IllegalMove, LostRace, StateError, Status, UnknownName, check_move
 
-__all__ = ["CandidateRow", "Claim", "EnqueueReport", "NewTarget", "PhaseRun", "SignalRow", "State", "nothing"]
+__all__ = ["CandidateRow", "Claim", "End", "EnqueueReport", "NewTarget", "PhaseRun", "SignalRow", "State", "nothing"]
 
 _Item = TypeVar("_Item")
 
@@ -176,6 +176,29 @@ def _remember(
         connection.execute(_FROM_HERE, said)
     else:
         connection.execute(_FROM_THERE, said | {"came_from": came_from})
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How one claim ends, and what is recorded with it; see ``State.finish``."""
+
+    claim: Claim
+    outcome: Status
+    because: str
+    signals: tuple[SignalRow, ...] = ()
+    candidates: tuple[CandidateRow, ...] = ()
+    runs: tuple[PhaseRun, ...] = ()
+    model: str | None = None
+    best_period: float | None = None
+    best_snr: float | None = None
+    error_class: str | None = None
+    error: str | None = None
+    next_at: float | None = None
+
+    @property
+    def found(self) -> bool:
+        """Whether the hunt came as far as an answer about the sky, or to one that waits for a model."""
+        return self.outcome in ANSWERED or self.outcome is Status.HELD
 
 
 def nothing(step: str) -> None:
@@ -420,61 +443,85 @@ class State:
         replaces the signals. The other outcomes say nothing about the sky, so what was found before stays.
         A candidate that is found again keeps its row and its reviews by its ephemeris key.
         """
-        check_move(Status.RUNNING, outcome)
-        if outcome is Status.QUEUED:
-            raise IllegalMove("finish() ends a claim; to give it back there is release()")
+        end = End(
+            claim,
+            outcome,
+            because,
+            tuple(signals),
+            tuple(candidates),
+            tuple(runs),
+            model,
+            best_period,
+            best_snr,
+            error_class,
+            error,
+            next_at,
+        )
+        return not self.finish_all([end], now, install=install)
+
+    def finish_all(self, ends: Sequence[End], now: float, *, install: Callable[[], None] | None = None) -> set[int]:
+        """End several claims in one transaction, each as :meth:`finish` would, all or none.
+
+        Returns
+        -------
+        set of int
+            The targets that were lost to another worker: nothing was written for them. ``install`` is called only
+            if none was lost.
+        """
+        for end in ends:
+            check_move(Status.RUNNING, end.outcome)
+            if end.outcome is Status.QUEUED:
+                raise IllegalMove("finish() ends a claim; to give it back there is release()")
+        tokens = {end.claim.id: end.claim.token for end in ends}
         with self._write("finish") as connection:
-            found = outcome in ANSWERED or outcome is Status.HELD
-            deferred = outcome is Status.DEFERRED
-            ended = {
-                "target": claim.id,
-                "fence": claim.token,
-                "outcome": outcome,
-                "now": now,
-                "more_deferrals": int(deferred),
-                "wakes_at": (now if next_at is None else next_at) if deferred else None,
-                "failure": error_class,
-                "words": _printable(error),
-                "found": found,
-                "model_sha": model,
-                "period": best_period,
-                "snr": best_snr,
-            }
-            if connection.execute(_END, ended).rowcount == 0:
-                return False
+            lost = tokens.keys() - self._held(connection, tokens).keys()
+            ends = [end for end in ends if end.claim.id not in lost]
+            if not ends:
+                return set(lost)
+            connection.execute(_END, [_end_values(end, now) for end in ends])
             self._step("finish.fenced")
-            if found or signals:
-                self._replace_signals(connection, claim.id, signals)
-            if outcome in ANSWERED or candidates:
-                self._replace_candidates(connection, claim, candidates, outcome in ANSWERED, now)
-            if runs:
-                rows = [{name: getattr(run, name) for name in _RUN} for run in runs]
+            self._replace_signals(connection, ends)
+            self._replace_candidates(connection, ends, now)
+            rows = [{name: getattr(run, name) for name in _RUN} for end in ends for run in end.runs]
+            if rows:
                 connection.execute(self._upsert(phase_runs, ("target_id", "phase", "item")), rows)
-            _remember(connection, [claim.id], outcome, because, now, came_from=Status.RUNNING)
-            if install is not None:
+            connection.execute(insert(moves), [_move_values(end, now) for end in ends])
+            if install is not None and not lost:
                 self._step("finish.before-install")
                 install()
                 self._step("finish.installed")
-        return True
+        return set(lost)
 
-    def _replace_signals(self, connection: Connection, target: int, found: Sequence[SignalRow]) -> None:
-        connection.execute(delete(signals).where(signals.c.target_id == target))
-        if found:
-            connection.execute(insert(signals), [_signal_values(target, row) for row in found])
+    def _replace_signals(self, connection: Connection, ends: Sequence[End]) -> None:
+        """The signals of an answer, or of a target that waits for a model, replace those of an earlier hunt."""
+        new = [end for end in ends if end.found or end.signals]
+        if new:
+            connection.execute(delete(signals).where(signals.c.target_id.in_([end.claim.id for end in new])))
+        rows = [_signal_values(end.claim.id, row) for end in new for row in end.signals]
+        if rows:
+            connection.execute(insert(signals), rows)
 
-    def _replace_candidates(
-        self, connection: Connection, claim: Claim, found: Sequence[CandidateRow], all_of_them: bool, now: float
-    ) -> None:
-        if all_of_them:
-            gone = delete(candidates).where(
-                candidates.c.target_id == claim.id,
-                candidates.c.ephemeris_key.not_in([row.ephemeris_key for row in found]),
+    def _replace_candidates(self, connection: Connection, ends: Sequence[End], now: float) -> None:
+        """The candidates of an answer replace those of an earlier hunt; one found again keeps its row."""
+        names = {end.claim.id: end.claim.name for end in ends}
+        answered = [end for end in ends if end.outcome in ANSWERED]
+        empty = [end.claim.id for end in answered if not end.candidates]
+        gone: list[ColumnElement[bool]] = [candidates.c.target_id.in_(empty)] if empty else []
+        gone += [
+            and_(
+                candidates.c.target_id == end.claim.id,
+                candidates.c.ephemeris_key.not_in([row.ephemeris_key for row in end.candidates]),
             )
-            for name in connection.execute(gone.returning(candidates.c.name)).scalars().all():
-                text_ = f"{name} was not found again when {claim.name} was hunted anew; its reviews are kept"
-                connection.execute(insert(events), _event_values("info", "candidate", text_, now, claim.id))
-        if found:
-            rows = [asdict(row) | {"target_id": claim.id} for row in found]
+            for end in answered
+            if end.candidates
+        ]
+        for condition in gone:
+            left = delete(candidates).where(condition).returning(candidates.c.name, candidates.c.target_id)
+            for name, target in connection.execute(left).all():
+                words = f"{name} was not found again when {names[target]} was hunted anew; its reviews are kept"
+                connection.execute(insert(events), _event_values("info", "candidate", words, now, target))
+        rows = [asdict(row) | {"target_id": end.claim.id} for end in ends for row in end.candidates]
+        if rows:
             connection.execute(self._upsert(candidates, ("target_id", "ephemeris_key")), rows)
 
     # ------------------------------------------------------------------------------------------------ moves
@@ -916,6 +963,35 @@ def _target_values(target: NewTarget, now: float) -> dict[str, Any]:
 
 def _signal_values(target: int, row: SignalRow) -> dict[str, Any]:
     return asdict(row) | {"target_id": target, "findings": json.dumps(list(row.findings), allow_nan=False)}
+
+
+def _end_values(end: End, now: float) -> dict[str, Any]:
+    deferred = end.outcome is Status.DEFERRED
+    return {
+        "target": end.claim.id,
+        "fence": end.claim.token,
+        "outcome": end.outcome,
+        "now": now,
+        "more_deferrals": int(deferred),
+        "wakes_at": (now if end.next_at is None else end.next_at) if deferred else None,
+        "failure": end.error_class,
+        "words": _printable(end.error),
+        "found": end.found,
+        "model_sha": end.model,
+        "period": end.best_period,
+        "snr": end.best_snr,
+    }
+
+
+def _move_values(end: End, now: float) -> dict[str, Any]:
+    return {
+        "target_id": end.claim.id,
+        "came_from": Status.RUNNING,
+        "went_to": end.outcome,
+        "because": _printable(end.because),
+        "at": now,
+        "token": end.claim.token,
+    }
 
 
 def _event_values(level: str, kind: str, words: str, now: float, target_id: int | None) -> dict[str, Any]:

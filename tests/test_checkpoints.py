@@ -96,6 +96,42 @@ def test_any_array_comes_back_bit_for_bit_nan_and_infinities_too(array):
     assert same(decode(encode((array, {"again": array}))), (array, {"again": array}))
 
 
+LONG = st.one_of(
+    arrays(np.float64, 200, elements=st.sampled_from([0.0, -0.0, np.nan, 1.5])),
+    arrays(np.float64, st.integers(64, 300), elements=st.floats(width=32)),
+    arrays(np.float64, st.integers(64, 300), elements=NUMBERS),
+    arrays(np.int64, st.integers(64, 300), elements=st.integers(-(2**62), 2**62)),
+    st.tuples(st.sampled_from([0.0, -0.0, np.nan, -1e300]), st.integers(1, 400)).map(
+        lambda run: np.full(run[1], run[0])
+    ),
+    st.lists(st.integers(40, 90), max_size=4).map(lambda runs: np.repeat(np.arange(len(runs)), runs)),
+    st.integers(64, 200).map(lambda n: np.arange(3.0 * n)[::3]),  # with steps in memory
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(one=LONG, other=LONG)
+def test_long_arrays_come_back_bit_for_bit_however_they_are_packed(one, other):
+    value = (one, [other, one.copy(), other.astype(other.dtype)], {"again": one})
+    data = encode(value)
+    assert same(decode(data), value)
+    assert encode(decode(data)) == data
+
+
+def test_what_says_little_takes_little_room():
+    noise = np.random.default_rng(1).normal(1, 1e-3, 18_000)
+    plain, single = len(encode(noise)), len(encode(noise.astype(np.float32).astype(np.float64)))
+    assert single < 0.51 * plain
+    assert len(encode([noise, noise.copy()])) < 1.01 * plain
+    assert len(encode([noise, np.full(18_000, 120 / 86400), np.repeat(np.arange(52), 350)])) < 1.03 * plain
+
+
+@pytest.mark.parametrize("lengths", [[-1, 3], [2**62, 1], [0, 1], [2**62, 2**62], [1]])
+def test_forged_lengths_of_runs_are_damage(lengths):
+    with pytest.raises(Damaged):
+        decode(forged({"runs": "a0", "lengths": "a1"}, a0=np.array([1.0, 2.0]), a1=np.array(lengths)))
+
+
 TREES = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(-(2**70), 2**70), NUMBERS, st.text(), st.sampled_from(Verdict)),
     lambda part: st.one_of(

@@ -36,7 +36,7 @@ from state.status import (
     Status,
     UnknownName,
 )
-from state.store import CandidateRow, NewTarget, PhaseRun, SignalRow, State
+from state.store import CandidateRow, End, NewTarget, PhaseRun, SignalRow, State
 
 HERE = Path(__file__).parents[1]
 SERVER = os.environ.get("HUNTER_TEST_POSTGRES")
@@ -448,6 +448,50 @@ def test_an_outcome_its_signals_its_candidates_and_its_files_come_together(state
     assert [row["number"] for row in found["signals"]] == [1, 2]
     assert found["candidates"][0]["json_sha256"] == "ab"
     assert (found["model"], found["best_period"], found["star"]["teff"]) == ("sha", 3.25, None)
+    assert_sound(state)
+
+
+def test_many_ends_are_one_transaction_and_only_what_was_lost_is_left_out(state, url):
+    state.enqueue(offer(range(5)), 0.0)
+    first = state.claim("w", 5, 1.0)
+    for claim in first[:2]:  # found something before
+        one = candidate(name=f"TIC_{claim.key}_p3.250000")
+        state.finish(claim, Status.CANDIDATE, "x", 1.0, signals=[signal()], candidates=[one])
+    state.requeue("again", 2.0, outcomes=[Status.CANDIDATE])
+    claims = [*state.claim("w", 5, 3.0), *first[2:]]
+    lost = claims[4]
+    state.move("TIC", lost.key, Status.RUNNING, Status.QUEUED, "by hand", 4.0)
+    ends = [
+        End(claims[0], Status.NO_SIGNAL, "quiet", best_snr=5.0),
+        End(claims[1], Status.CLEARED, "scored low", signals=(signal(1), signal(2)), model="m"),
+        End(claims[2], Status.QUARANTINED, "bug", error_class="ValueError", error="traceback"),
+        End(claims[3], Status.DEFERRED, "503", next_at=9.0),
+        End(lost, Status.NO_SIGNAL, "late"),
+    ]
+    assert state.finish_all(ends, 5.0) == {lost.id}
+    told = rows(state, "SELECT status, best_snr, error_class, next_at FROM targets ORDER BY id")
+    assert told == [
+        ("NO_SIGNAL", 5.0, None, None),
+        ("CLEARED", None, None, None),
+        ("QUARANTINED", None, "ValueError", None),
+        ("DEFERRED", None, None, 9.0),
+        ("QUEUED", None, None, None),
+    ]
+    assert rows(state, "SELECT target_id, number FROM signals ORDER BY 1, 2") == [(claims[1].id, 1), (claims[1].id, 2)]
+    assert rows(state, "SELECT count(*) FROM candidates") == [(0,)]
+    assert rows(state, "SELECT count(*) FROM events WHERE text LIKE '%not found again%'") == [(2,)]
+    assert rows(state, "SELECT count(*) FROM moves WHERE at = 5.0 AND came_from = 'RUNNING'") == [(4,)]
+    assert_sound(state)
+
+
+def test_many_ends_are_undone_by_the_one_that_cannot_be_recorded(state):
+    state.enqueue(offer([1, 2]), 0.0)
+    first, second = state.claim("w", 2, 1.0)
+    bad = signal(1, findings=({"value": float("nan")},))  # no JSON
+    with pytest.raises(ValueError, match="JSON"):
+        state.finish_all([End(first, Status.NO_SIGNAL, "quiet"), End(second, Status.CLEARED, "x", signals=(bad,))], 2.0)
+    assert rows(state, "SELECT count(*) FROM targets WHERE status = 'RUNNING'") == [(2,)]
+    assert rows(state, "SELECT count(*) FROM moves WHERE came_from = 'RUNNING'") == [(0,)]
     assert_sound(state)
 
 
