@@ -11,7 +11,7 @@ from pipeline.clean.stitch import CleanSettings, Stitched, stitch
 from pipeline.errors import UnusableData
 from pipeline.types import Booleans, CleanedLightCurve, Floats, LightCurve, Observation
 
-VERSION = 3
+VERSION = 4
 
 
 def clean(

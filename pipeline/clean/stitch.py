@@ -6,7 +6,7 @@ here every cadence left out is counted under its reason, and what cannot be hunt
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Annotated
 
@@ -15,14 +15,16 @@ from annotated_types import Ge, Gt, Le
 
 from pipeline.clean.median import median, median_of_close
 from pipeline.clean.outliers import noisy_ends, point_scatter, scattered_light
-from pipeline.clean.quality import QualityLevel, good_cadences
+from pipeline.clean.quality import DESATURATION, QualityLevel, good_cadences
+from pipeline.clean.steps import steps
 from pipeline.errors import UnusableData
 from pipeline.types import Booleans, Floats, Integers, Observation, Product
 
-VERSION = 3
+VERSION = 4
 
 DAY_SECONDS = 86400.0
 LATEST_DAY = 1e6  # BTJD; a time beyond (2,700 years) is a fill value
+DUMP_APART = 0.2  # days; flagged cadences closer than this are one momentum dump
 NO_CADENCE = 30 / 1440  # days; the exposure of a lone point that states none
 
 
@@ -37,6 +39,7 @@ class CleanSettings:
     min_segment: Annotated[float, Ge(0)] = 0.25  # days; a shorter segment has no level of its own and is left out
     bin_below: Annotated[float, Ge(0)] = 40.0  # seconds; faster cadences (20 s) are binned
     bin_to: Annotated[float, Gt(0)] = 120.0  # seconds, to this cadence
+    dump_steps: bool = True  # where the level jumps at a momentum dump, begin a new segment
     excursion: Annotated[float, Ge(0)] = 10.0  # sigma over the median of a segment: scattered light; 0 is off
     noisy_ends: bool = True  # cut the ends of segments where the scatter is three times the usual
     clip_up: Annotated[float, Ge(0)] = 5.0  # sigma over the trend: flares, cosmic rays; 0 is off
@@ -69,9 +72,10 @@ class _Piece:
     product: Product
     cadence: float  # days
     columns: Floats  # (6, n): time, flux, flux_err, exposure, centroid column, centroid row
+    dumps: Floats  # (d,) when momentum was dumped, in order of time
 
     def keep(self, good: Booleans) -> "_Piece":
-        return self if good.all() else _Piece(self.product, self.cadence, self.columns[:, good])
+        return self if good.all() else replace(self, columns=self.columns[:, good])
 
 
 TIME, FLUX, ERROR, EXPOSURE, COLUMN, ROW = range(6)
@@ -160,7 +164,15 @@ def _good_part(observation: Observation, settings: CleanSettings, rejected: Coun
         if centroid is not None:
             values = np.asarray(centroid, dtype=np.float64)[kept]
             columns[row] = np.where(np.isfinite(values), values, np.nan)
-    return _Piece(observation.product, cadence, columns)
+    return _Piece(observation.product, cadence, columns, _dumps(observation, time[timed], timed))
+
+
+def _dumps(observation: Observation, time: Floats, timed: Booleans) -> Floats:
+    """The ends of the momentum dumps of TESS, from its flags."""
+    if observation.product.mission.strip().lower() != "tess":
+        return np.empty(0)
+    flagged = np.sort(time[(np.asarray(observation.quality, dtype=np.int64)[timed] & DESATURATION) != 0])
+    return flagged[np.append(np.diff(flagged) > DUMP_APART, True)] if flagged.size else flagged
 
 
 def _rising(time: Floats) -> bool:
@@ -230,7 +242,7 @@ def _bin_fast(piece: _Piece, settings: CleanSettings) -> _Piece:
         binned[row] = np.where(seen > 0, total / np.maximum(seen, 1), np.nan)
     binned[ERROR] = np.sqrt(np.add.reduceat(columns[ERROR] ** 2, starts)) / count
     binned[EXPOSURE] = per_bin * piece.cadence
-    return _Piece(piece.product, per_bin * piece.cadence, binned)
+    return replace(piece, cadence=per_bin * piece.cadence, columns=binned)
 
 
 def _with_errors(piece: _Piece) -> _Piece:
@@ -251,7 +263,7 @@ def _with_errors(piece: _Piece) -> _Piece:
         return piece
     columns = piece.columns.copy()
     columns[ERROR, ~believable] = typical
-    return _Piece(piece.product, piece.cadence, columns)
+    return replace(piece, columns=columns)
 
 
 def _without_overlap(pieces: Sequence[_Piece], settings: CleanSettings, rejected: Counter[str]) -> list[_Piece]:
@@ -273,8 +285,10 @@ def _without_overlap(pieces: Sequence[_Piece], settings: CleanSettings, rejected
         # what another product covers lies between two stretches of this one, however short it is
         cuts |= np.diff(np.flatnonzero(~covered)) > 1
         edges = [0, *(np.flatnonzero(cuts) + 1), free.columns.shape[1]]
+        if settings.dump_steps:
+            edges = sorted({*edges, *(edge for pair in pairwise(edges) for edge in _step_edges(free, *pair))})
         for first, last in pairwise(edges):
-            segment = _level(_Piece(piece.product, piece.cadence, free.columns[:, first:last]), settings, rejected)
+            segment = _level(replace(piece, columns=free.columns[:, first:last]), settings, rejected)
             if segment is not None:
                 segments.append(segment)
                 taken.append(
@@ -312,7 +326,13 @@ def _level(segment: _Piece, settings: CleanSettings, rejected: Counter[str]) -> 
         columns[ERROR] /= level
     sane = np.isfinite(columns[FLUX]) & np.isfinite(columns[ERROR]) & (columns[ERROR] > 0)
     _count(rejected, "not a number", int((~sane).sum()))
-    return _Piece(segment.product, segment.cadence, columns).keep(sane) if sane.any() else None
+    return replace(segment, columns=columns).keep(sane) if sane.any() else None
+
+
+def _step_edges(piece: _Piece, first: int, last: int) -> list[int]:
+    """Where within one stretch the level jumps, as places of the cadences behind it."""
+    time, flux = piece.columns[TIME, first:last], piece.columns[FLUX, first:last]
+    return [first + int(np.searchsorted(time, dump)) for dump in steps(time, flux, piece.dumps)]
 
 
 def _count(rejected: Counter[str], reason: str, n: int) -> None:
