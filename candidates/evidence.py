@@ -279,6 +279,8 @@ def _signal(signal: TransitSignal) -> dict[str, object]:
         "n_transits": signal.n_transits,
         "bls_power": signal.bls_power,
         "false_alarm_probability": signal.false_alarm_probability,
+        "false_alarm_nulls": signal.false_alarm_nulls,
+        "chi_square": signal.chi_square,
         "single_event_share": signal.single_event_share,
         "template": signal.template,
         "alias_of": signal.alias_of,

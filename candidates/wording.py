@@ -6,6 +6,7 @@ from typing import Any
 
 SYMBOLS = {"pass": ("✓", "PASS"), "fail": ("✗", "FAIL"), "not_run": ("–", "NOT RUN"), "error": ("!", "ERROR")}
 UNKNOWN = "unknown"
+LEAST_FALSE_ALARM = 1e-9  # a smaller false-alarm probability is not told as a number
 MAX_FILES = 6  # data files named one by one on the sheet
 
 Document = Mapping[str, Any]
@@ -115,6 +116,14 @@ def significance(document: Document, test: str) -> str:
     return ""
 
 
+def false_alarm(probability: float | None, nulls: int | None) -> str:
+    """A false-alarm probability with what is behind it; a tail says nothing of one in a billion."""
+    if probability is None:
+        return UNKNOWN
+    value = f"{probability:.2g}" if probability >= LEAST_FALSE_ALARM else f"< {LEAST_FALSE_ALARM:g}"
+    return f"{value} ({nulls} null series)"
+
+
 def signal_rows(document: Document) -> list[tuple[str, str]]:
     """The signal as rows of name and value with unit and error."""
     signal, derived, search = document["signal"], document["derived"], document["search"]
@@ -129,7 +138,8 @@ def signal_rows(document: Document) -> list[tuple[str, str]]:
         ("largest single share", optional(signal["single_event_share"], ".0%")),
         ("SDE", optional(signal["sde"], ".1f")),
         ("BLS power", optional(signal["bls_power"], ".3g")),
-        ("false-alarm prob.", optional(signal["false_alarm_probability"], ".2g")),
+        ("single transits, χ²", optional(signal["chi_square"], ".2f", "reduced")),
+        ("false-alarm prob.", false_alarm(signal["false_alarm_probability"], signal["false_alarm_nulls"])),
         ("noise per transit", optional(search["noise_ppm"], ".0f", "ppm")),
         ("Rp/R*", measured(derived["radius_ratio"], derived["radius_ratio_err"], "", 3)),
         ("planet radius", optional(derived["planet_radius_earth"], ".2f", "R⊕ (undiluted)")),

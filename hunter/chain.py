@@ -8,7 +8,7 @@ line with an outcome; the others go on.
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ from pipeline.types import (
 from state.status import Status
 from state.store import CandidateRow, Claim, PhaseRun, SignalRow
 
+SIGNAL_COLUMNS = {item.name for item in fields(SignalRow)}  # the database keeps less of a signal than the evidence
 PHASES = ("fetch", "clean", "search", "confirm", "fold", "vet", "score", "publish")
 
 
@@ -373,7 +374,8 @@ def signal_row(
     judged = [] if findings is None else [asdict(finding) for finding in findings.get()]
     if confirmation is not None:
         judged.append(recorded(confirmation.get()))
-    return SignalRow(**asdict(signal), probability=None if score is None else score.get().probability, findings=judged)
+    known = {name: value for name, value in asdict(signal).items() if name in SIGNAL_COLUMNS}
+    return SignalRow(**known, probability=None if score is None else score.get().probability, findings=judged)
 
 
 def recorded(confirmation: Confirmation) -> dict[str, Any]:

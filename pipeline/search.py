@@ -12,10 +12,10 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
-from pipeline.periodogram import binned, grid, noise, refine, spectrum
+from pipeline.periodogram import binned, grid, noise, nulls, refine, spectrum
 from pipeline.types import Floats, LightCurve, SearchResult, Star, TransitSignal
 
-VERSION = 1
+VERSION = 2
 
 LONG_SERIES = 60.0  # observed days beyond which the base bin is 10 minutes instead of 5
 PEAKS_REFINED = 3  # of each pass
@@ -24,6 +24,8 @@ PEAK_SHARE = 0.85  # of the highest peak's signal-to-noise, below which a peak i
 ALIASES = (1.0, 0.5, 2.0, 1.0 / 3.0, 3.0, 2.0 / 3.0, 1.5)
 LONGEST_FIT = 1.5  # a fitted duration over the longest one tried
 FIT_MAY_LOSE = 0.9  # of the detected signal-to-noise a fitted shape must keep
+OWN_NOISE = 1.5  # signal-to-noise without a signal's own transits over that with them, beyond which it is believed
+CERTAIN = 15.0  # signal-to-noise that needs no scrambles to be told from noise
 FEW_TRANSITS = 3  # up to this many, each must be significant alone
 
 
@@ -38,7 +40,7 @@ class SearchSettings:
     longest_period: Annotated[float, Gt(0)] = 200.0  # days; bounds an unset period_max
     oversample: Annotated[float, Gt(0)] = 3.0  # of the period grid; 3 drifts a sixth of a duration in half a step
     nperiods: Annotated[int, Ge(2)] | None = None  # this many periods whatever the baseline; unset: as it needs
-    max_periods: Annotated[int, Ge(2)] = 200_000  # beyond it the shortest period tried is raised, and a note says so
+    max_periods: Annotated[int, Ge(2)] = 1_000_000  # beyond it the shortest period tried is raised, and a note says so
     durations_hours: tuple[float, ...] = ()  # trial durations, hours; empty: from the star's density
     duration_ratio: Annotated[float, Gt(1)] = 1.25  # of neighbouring trial durations
     templates: tuple[Literal["box", "limb-darkened", "trapezoid", "v"], ...] = ("box", "limb-darkened", "v")
@@ -50,6 +52,7 @@ class SearchSettings:
     event_share: Annotated[float, Gt(0), Le(1)] = 0.75  # largest share of snr**2 one transit may have
     consistent_snr: Annotated[float, Ge(0)] = 5.0  # snr over the root of the transits' reduced chi-square
     max_removed_events: Annotated[int, Ge(0)] = 2  # lone dips that are masked, and the rest searched again
+    scrambles: Annotated[int, Ge(0)] = 3  # orders of its days a star with a signal is searched in for false alarms
     mask_width: Annotated[float, Ge(1)] = 1.5  # durations masked around the transits of a signal found
     bls_threshold: Annotated[float, Gt(0)] = 0.001  # depth**2 * n_in * n_out / (n_in + n_out), two-pass-bls only
     coarse_nperiods: Annotated[int, Ge(2)] = 2000  # two-pass-bls only
@@ -71,8 +74,7 @@ class _Prepared:
     flux: Floats
     weight: Floats
     cadence: float
-    start: float
-    bin_width: float
+    narrowest: float  # days, of a bin
     grid: grid.Grid
     limits: tuple[float, float]
 
@@ -94,10 +96,16 @@ class _Prepared:
 class _Found:
     """A refined peak."""
 
+    peak: refine.Peak  # of the coarse spectrum
     ephemeris: refine.Ephemeris
     measurement: refine.Measurement
     snr: float  # with the noise of the whole light curve, its own transits included
     sde: float
+
+    @property
+    def height(self) -> float:
+        """What peaks are ranked by: ``snr``, but for a signal that makes most of the noise it was measured against."""
+        return self.measurement.snr if self.measurement.snr > OWN_NOISE * self.snr else self.snr
 
 
 def search(
@@ -170,7 +178,7 @@ def search_many(
     stars = [Star()] * len(light_curves) if stars is None else stars
     if len(stars) != len(light_curves):
         raise ValueError(f"{len(light_curves)} light curves with {len(stars)} stars: give one star for each")
-    fold = spectrum.kernel(backend)
+    with_kernel = spectrum.kernel(backend)
     for template in settings.templates:
         binned.template_shape(template, np.zeros(1))
     results: list[SearchResult | None] = [None] * len(light_curves)
@@ -183,7 +191,7 @@ def search_many(
             alone = settings.method == "two-pass-bls"
             groups.setdefault(str(k).encode() if alone else prepared.sampling, []).append((k, prepared))
     for group in groups.values():
-        first = _spectrum([prepared for _, prepared in group], None, settings, fold)
+        first = _spectrum([prepared for _, prepared in group], None, settings, with_kernel)
         for column, (k, prepared) in enumerate(group):
             results[k] = _finish(prepared, first, column, settings, backend)
     return [result for result in results if result is not None]
@@ -232,34 +240,34 @@ def _prepare(light_curve: LightCurve, settings: SearchSettings, star: Star) -> _
             f"at a cadence of {cadence * 1440:.1f} min"
         )
     weight = noise.cadence_weights(time, light_curve.flux, light_curve.flux_err)
-    start = float(np.floor(time[0] / width) * width)
     # a dip that comes back three times within every trial period belongs to a third of it
     limits = (float(layout.period[0]) / 3.0 * (1 - 1e-9), float(layout.period[-1]) * (1 + 1e-9))
-    return _Prepared(time, light_curve.flux, weight, cadence, start, width, layout, limits)
+    return _Prepared(time, light_curve.flux, weight, cadence, width, layout, limits)
 
 
 def _spectrum(
-    group: Sequence[_Prepared], weight: Floats | None, settings: SearchSettings, fold: spectrum.Fold
+    group: Sequence[_Prepared], weight: Floats | None, settings: SearchSettings, with_kernel: spectrum.Kernel
 ) -> spectrum.Spectrum:
     """The coarse spectrum of light curves that share cadences, weights and grid."""
     lead = group[0]
     weight = lead.weight if weight is None else weight
-    flux = np.stack([prepared.cadences(weight).flux for prepared in group], axis=1)
+    flux = np.stack([prepared.cadences(weight).flux for prepared in group])
     if settings.method == "two-pass-bls":
         # numba is not imported by those who only read the settings
         from pipeline.periodogram import two_pass_bls
 
         return two_pass_bls.measure_spectrum(
             lead.time,
-            flux[:, 0],
+            flux[0],
             weight,
             lead.grid,
+            with_kernel,
             coarse_nperiods=settings.coarse_nperiods,
             refine_nperiods=settings.refine_nperiods,
             downsample_limit=settings.downsample_limit,
         )
-    series = binned.bin_light_curve(lead.time, flux, weight, lead.start, lead.bin_width)
-    return spectrum.measure_spectrum(series, lead.grid, settings.templates, fold, settings.snr)
+    series = spectrum.Series(lead.time, flux, weight, lead.narrowest)
+    return spectrum.measure_spectrum(series, lead.grid, settings.templates, with_kernel, settings.snr)
 
 
 def _finish(
@@ -267,42 +275,44 @@ def _finish(
 ) -> SearchResult:
     """Refine, accept, mask and search again, from the first coarse spectrum on."""
     # refinement runs a few dozen periods: it stays on the CPU whatever folds the coarse grid
-    fold = spectrum.kernel("numpy" if backend == "numpy" else "numba")
-    sums = _sums(backend)
+    fine = spectrum.kernel("numpy" if backend == "numpy" else "numba")
     coarse = spectrum.kernel(backend)
     notes = list(prepared.grid.notes)
     weight = prepared.weight
     accepted: list[_Found] = []
-    strongest: _Found | None = None
+    strongest: _Found | None = None  # of those nothing but their height is held against
+    refused: _Found | None = None
     removed = 0
     current, k = first, column
     while True:
-        cadences = prepared.cadences(weight)
-        found = _refined_peaks(prepared, cadences, current, k, settings, fold, sums)
-        if not found:
-            break
-        if strongest is None:
-            strongest = found[0]
-        passed = next((item for item in found if _refusal(item, settings) is None), None)
+        found = _refined_peaks(prepared, prepared.cadences(weight), current, k, settings, fine)
+        sound = [item for item in found if _veto(item, settings) is None]
+        passed = next((item for item in sound if _is_strong(item, settings)), None)
+        if sound and (strongest is None or sound[0].height > strongest.height):
+            strongest = sound[0]
+        if found and refused is None:
+            refused = found[0]
         if passed is not None:
             accepted.append(passed)
+            weight = np.where(refine.near_transit(prepared.time, passed.ephemeris, settings.mask_width), 0.0, weight)
             if len(accepted) >= settings.max_signals:
                 break
-            gone = refine.near_transit(prepared.time, passed.ephemeris, settings.mask_width)
-        elif _is_strong(found[0], settings) and removed < settings.max_removed_events:
+        elif found and _is_strong(found[0], settings):
+            notes.append(f"period {found[0].ephemeris.period:.4f} d refused: {_veto(found[0], settings)}")
+            if removed >= settings.max_removed_events:
+                break
             removed += 1
-            gone = _strongest_event(prepared.time, found[0], settings)
-            notes.append(f"period {found[0].ephemeris.period:.4f} d refused: {_refusal(found[0], settings)}")
+            weight = np.where(_strongest_event(prepared.time, found[0], settings), 0.0, weight)
         else:
-            if _is_strong(found[0], settings):
-                notes.append(f"period {found[0].ephemeris.period:.4f} d refused: {_refusal(found[0], settings)}")
             break
-        weight = np.where(gone, 0.0, weight)
         if int((weight > 0).sum()) < settings.min_points:
             break
         current, k = _spectrum([prepared], weight, settings, coarse), 0
-    signals = _numbered(prepared, accepted)
-    best = signals[0] if signals else (_signal(prepared, strongest) if strongest else None)
+    tail = _tail(prepared, first, column, weight, settings, coarse, min((item.snr for item in accepted), default=None))
+    signals = _numbered(prepared, accepted, tail)
+    best = signals[0] if signals else None
+    if best is None and (peak := strongest or refused) is not None:
+        best = _signal(prepared, peak, tail)
     if best is None:
         notes.append("nothing dims: no peak at any period")
     return SearchResult(
@@ -318,13 +328,22 @@ def _finish(
     )
 
 
-def _sums(backend: str) -> refine.Sums:
-    """The sums over single cadences, compiled or not."""
-    if backend == "numpy":
-        from pipeline.periodogram.reference import sums_inside
-    else:
-        from pipeline.periodogram.numba_kernel import sums_inside
-    return sums_inside
+def _tail(
+    prepared: _Prepared,
+    first: spectrum.Spectrum,
+    column: int,
+    weight: Floats,
+    settings: SearchSettings,
+    with_kernel: spectrum.Kernel,
+    weakest: float | None,
+) -> nulls.Tail | None:
+    """How high noise alone rises: by the inversion, and where the weakest signal is not certain by scrambles too."""
+    if settings.method == "two-pass-bls":
+        return None
+    if weakest is None or weakest >= CERTAIN or int((weight > 0).sum()) < settings.min_points:
+        return nulls.tail_of(first.inverted[:, column : column + 1], nulls.BLOCKS * nulls.SHARE)
+    series = spectrum.Series(prepared.time, prepared.cadences(weight).flux[None], weight, prepared.narrowest)
+    return nulls.null_tail(series, prepared.grid, with_kernel, settings.scrambles)
 
 
 def _refined_peaks(
@@ -333,10 +352,13 @@ def _refined_peaks(
     current: spectrum.Spectrum,
     column: int,
     settings: SearchSettings,
-    fold: spectrum.Fold,
-    sums: refine.Sums,
+    with_kernel: spectrum.Kernel,
 ) -> list[_Found]:
-    """The highest peaks of a coarse spectrum, each with its harmonics, refined; strongest first."""
+    """The highest peaks of a coarse spectrum, refined; strongest first.
+
+    Peaks that no refinement lifts over the threshold are measured where they are, and only until nothing speaks against
+    one; of the others each harmonic is tried.
+    """
     power = current.snr[:, column].astype(np.float64)
     spread = float(power.std())
     names: tuple[str, ...] = settings.templates if settings.method == "matched-filter" else ("box",)
@@ -348,32 +370,33 @@ def _refined_peaks(
     if not sigma_of:
         return []
     found: list[_Found] = []
-    for peak in _peaks(prepared, current, column, settings, names):
-        trial = peak
-        if settings.method == "matched-filter":
+    for peak in _peaks(prepared, current, column, names):
+        hopeless = peak.snr < WORTH_REFINING * settings.snr
+        if hopeless and any(_veto(item, settings) is None for item in found):
+            break
+        if hopeless or settings.method == "two-pass-bls":
+            trial = refine.locate(cadences, peak, with_kernel)
+        else:
             # only a signal may be named by a period below those asked for: there noise has many more chances
-            known = _coarse_snr(current, column, peak) >= settings.snr
+            known = peak.snr >= settings.snr
             limits = prepared.limits if known else (float(current.period[0]) * (1 - 1e-9), prepared.limits[1])
-            trial = refine.scan_harmonics(cadences, peak, tuple(sigma_of), sigma_of, prepared.grid.step, limits, fold)
-        ephemeris = refine.polish(cadences, trial, sigma_of, prepared.limits, sums=sums)
+            trial = refine.scan_harmonics(
+                cadences, peak, tuple(sigma_of), sigma_of, prepared.grid, limits, with_kernel
+            )  # fmt: skip
+        if trial is None:
+            continue
+        ephemeris = refine.polish(cadences, trial, sigma_of, prepared.limits, with_kernel=with_kernel)
         measurement = refine.measure(cadences, ephemeris, _sigma(sigma_of, ephemeris))
         snr = measurement.snr
         if snr >= settings.snr:
-            ephemeris, measurement = _fitted(prepared, cadences, ephemeris, tuple(sigma_of), measurement, sums)
-        sde = (_coarse_snr(current, column, peak) - float(power.mean())) / spread if spread > 0 else 0.0
+            ephemeris, measurement = _fitted(prepared, cadences, ephemeris, tuple(sigma_of), measurement, with_kernel)
+        sde = (peak.snr - float(power.mean())) / spread if spread > 0 else 0.0
         if measurement.snr > 0:
-            found.append(_Found(ephemeris, measurement, snr, sde))
-    return sorted(found, key=lambda item: (not _is_strong(item, settings), -item.measurement.snr))
+            found.append(_Found(peak, ephemeris, measurement, snr, sde))
+    return sorted(found, key=lambda item: (not _is_strong(item, settings), -item.height))
 
 
-def _coarse_snr(current: spectrum.Spectrum, column: int, peak: refine.Ephemeris) -> float:
-    """The coarse spectrum at a peak."""
-    return float(current.snr[int(np.argmin(np.abs(current.period - peak.period))), column])
-
-
-def _peaks(
-    prepared: _Prepared, current: spectrum.Spectrum, column: int, settings: SearchSettings, names: Sequence[str]
-) -> list[refine.Ephemeris]:
+def _peaks(prepared: _Prepared, current: spectrum.Spectrum, column: int, names: Sequence[str]) -> list[refine.Peak]:
     """The highest peaks of a coarse spectrum, further apart than a transit drifts, and the highest one unscaled.
 
     A star that varies all the time looks noisy at the duration of its own dips; scaled by that noise its true period
@@ -382,22 +405,20 @@ def _peaks(
     span = float(prepared.time[-1] - prepared.time[0])
     left = current.snr[:, column].astype(np.float64)
     highest = float(left.max())
-    peaks: list[refine.Ephemeris] = []
-    for _ in range(PEAKS_REFINED if highest >= WORTH_REFINING * settings.snr else 1):
+    peaks: list[refine.Peak] = []
+    for _ in range(PEAKS_REFINED):
         top = int(np.argmax(left))
         if not left[top] > 0 or left[top] < PEAK_SHARE * highest:
             break
         period = float(current.period[top])
         duration = float(prepared.grid.durations[current.duration[top, column]])
-        template = names[int(current.template[top, column])]
-        peaks.append(refine.Ephemeris(period, float(current.epoch[top, column]), duration, template))
+        peaks.append(refine.Peak(period, duration, names[int(current.template[top, column])], float(left[top])))
         left[np.abs(current.period / period - 1.0) * span < 1.5 * duration] = 0.0
         left[top] = 0.0
-    period, epoch, duration = current.deepest[column]
-    if highest >= WORTH_REFINING * settings.snr and all(
-        abs(period / peak.period - 1.0) * span > duration for peak in peaks
-    ):
-        peaks.append(refine.Ephemeris(period, epoch, duration, names[0]))
+    period, duration = current.deepest[column]
+    if period > 0 and all(abs(period / peak.period - 1.0) * span > duration for peak in peaks):
+        height = float(current.snr[int(np.argmin(np.abs(current.period - period))), column])
+        peaks.append(refine.Peak(period, duration, names[0], max(height, 0.0)))
     return peaks
 
 
@@ -412,12 +433,12 @@ def _fitted(
     found: refine.Ephemeris,
     names: Sequence[str],
     measured: refine.Measurement,
-    sums: refine.Sums,
+    with_kernel: spectrum.Kernel,
 ) -> tuple[refine.Ephemeris, refine.Measurement]:
     """Duration and shape by least squares, and the noise with the signal's own transits masked, if it can be."""
     longest = LONGEST_FIT * float(prepared.grid.durations[-1])
-    for ephemeris in (refine.fit_shape(cadences, found, names, prepared.limits, longest, sums), found):
-        alone = refine.own_noise(cadences, ephemeris)
+    for ephemeris in (refine.fit_shape(cadences, found, names, prepared.limits, longest, with_kernel), found):
+        alone = refine.own_noise(cadences, ephemeris, with_kernel)
         if alone is not None:
             fitted = refine.measure(cadences, ephemeris, alone)
             if fitted.snr >= FIT_MAY_LOSE * measured.snr:
@@ -432,13 +453,14 @@ def _is_strong(found: _Found, settings: SearchSettings) -> bool:
     return found.snr >= settings.snr
 
 
-def _refusal(found: _Found, settings: SearchSettings) -> str | None:
-    """Why a refined peak is not a signal; None if it is one."""
+def _veto(found: _Found, settings: SearchSettings) -> str | None:
+    """What but its height speaks against a refined peak; None if nothing does.
+
+    Below the threshold the limits shrink with the height, so that the strongest peak of a quiet star is judged as a
+    signal would be.
+    """
     measurement = found.measurement
-    if not _is_strong(found, settings):
-        if settings.method == "two-pass-bls":
-            return f"BLS power {measurement.bls_power:.2g} is below [search] bls_threshold {settings.bls_threshold:g}"
-        return f"signal-to-noise {found.snr:.1f} is below [search] snr {settings.snr:g}"
+    share = min(1.0, found.snr / settings.snr)
     if measurement.n_transits < settings.min_transits:
         return f"{measurement.n_transits} distinct transits, [search] min_transits is {settings.min_transits}"
     if measurement.single_event_share > settings.event_share:
@@ -447,13 +469,13 @@ def _refusal(found: _Found, settings: SearchSettings) -> str | None:
             f"[search] event_share is {settings.event_share:g}"
         )
     whole = measurement.event_snr[measurement.event_weight >= 0.5]
-    if measurement.n_transits <= FEW_TRANSITS and float(whole.min()) < settings.event_snr:
+    if measurement.n_transits <= FEW_TRANSITS and float(whole.min()) < share * settings.event_snr:
         return (
             f"of {measurement.n_transits} transits the weakest reaches {float(whole.min()):.1f}, "
             f"[search] event_snr is {settings.event_snr:g}"
         )
     consistent = measurement.snr / np.sqrt(max(1.0, measurement.chi_square))
-    if consistent < settings.consistent_snr:
+    if consistent < share * settings.consistent_snr:
         return (
             f"its transits disagree in depth: {measurement.snr:.1f} / sqrt({measurement.chi_square:.1f}) is "
             f"{consistent:.1f}, [search] consistent_snr is {settings.consistent_snr:g}"
@@ -468,7 +490,7 @@ def _strongest_event(time: Floats, found: _Found, settings: SearchSettings) -> n
     return np.abs(time - centre) < 0.5 * settings.mask_width * found.ephemeris.duration
 
 
-def _signal(prepared: _Prepared, found: _Found) -> TransitSignal:
+def _signal(prepared: _Prepared, found: _Found, tail: nulls.Tail | None) -> TransitSignal:
     """What is told of a refined peak, its epoch moved to the first transit of which at least half was observed."""
     measurement, ephemeris = found.measurement, found.ephemeris
     whole = measurement.cycle[measurement.event_weight >= 0.5]
@@ -489,13 +511,16 @@ def _signal(prepared: _Prepared, found: _Found) -> TransitSignal:
         bls_power=measurement.bls_power,
         n_transits=measurement.n_transits,
         single_event_share=measurement.single_event_share,
+        chi_square=measurement.chi_square,
+        false_alarm_probability=None if tail is None else tail.probability(found.peak.snr),
+        false_alarm_nulls=None if tail is None else tail.nulls,
         template=ephemeris.template,
     )
 
 
-def _numbered(prepared: _Prepared, accepted: Sequence[_Found]) -> tuple[TransitSignal, ...]:
+def _numbered(prepared: _Prepared, accepted: Sequence[_Found], tail: nulls.Tail | None) -> tuple[TransitSignal, ...]:
     """Signals by falling signal-to-noise, numbered from 1, each harmonic with the number of the stronger signal."""
-    ranked = sorted((_signal(prepared, found) for found in accepted), key=lambda signal: -signal.snr)
+    ranked = sorted((_signal(prepared, found, tail) for found in accepted), key=lambda signal: -signal.snr)
     span = float(prepared.time[-1] - prepared.time[0])
     signals: list[TransitSignal] = []
     for number, signal in enumerate(ranked, start=1):

@@ -131,7 +131,9 @@ class TransitSignal:
     bls_power: float | None = None  # depth**2 * n_in * n_out / (n_in + n_out)
     n_transits: int | None = None  # distinct transits with data
     single_event_share: float | None = None  # largest share of snr**2 from one transit
-    false_alarm_probability: float | None = None
+    chi_square: float | None = None  # of the single transits' depths about the common one, reduced
+    false_alarm_probability: float | None = None  # that noise alone gives such a peak anywhere in the grid
+    false_alarm_nulls: int | None = None  # null series behind it
     template: str = "box"
     alias_of: int | None = None  # number of the stronger signal this one is a harmonic of
 

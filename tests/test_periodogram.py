@@ -1,12 +1,14 @@
 """Grids, bins, templates, noise: the parts a search is made of."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.periodogram import binned, grid, noise, refine
-from pipeline.periodogram.spectrum import kernel, measure_spectrum, rebin_for
+from pipeline.periodogram import binned, grid, noise, nulls, refine
+from pipeline.periodogram.spectrum import Series, kernel, measure_spectrum
 from pipeline.types import Star
 
 
@@ -77,41 +79,24 @@ def test_density_comes_from_what_is_known(star, density):
     assert grid.stellar_density(star) == (None if density is None else pytest.approx(density))
 
 
-def test_binning_keeps_every_cadence():
-    rng = np.random.default_rng(1)
-    time = np.sort(rng.uniform(0.0, 30.0, 5000))
-    flux, weight = rng.normal(size=(5000, 2)), rng.uniform(0.5, 2.0, 5000)
-    series = binned.bin_light_curve(time, flux, weight, -0.003, 0.005)
-    assert series.weight.sum() == pytest.approx(weight.sum())
-    assert series.weighted_flux.sum(axis=0) == pytest.approx((weight[:, None] * flux).sum(axis=0))
-
-
 @settings(max_examples=60, deadline=None)
 @given(
     time=st.lists(st.floats(0.0, 3000.0), min_size=1, max_size=60),
-    factor=st.integers(1, 40),
-    pad=st.integers(1, 30),
+    width=st.floats(0.01, 3.0),
+    pad=st.integers(0, 30),
 )
-def test_rebinning_keeps_every_weight_in_its_bin(time, factor, pad):
+def test_binning_keeps_every_cadence_in_its_bin(time, width, pad):
     time = np.sort(np.asarray(time))
-    series = binned.bin_light_curve(time, np.ones((time.size, 1)), np.ones(time.size), 0.0, 0.01)
-    coarse = binned.rebin(series, factor, pad)
-    assert coarse.weight.sum() == time.size
-    assert (np.diff(coarse.first) >= coarse.length[:-1]).all()  # stretches keep apart
-    counted = np.zeros(0, dtype=np.int64)
-    for first, length, offset in zip(coarse.first, coarse.length, coarse.offset, strict=True):
-        part = coarse.weight[offset : offset + length]
-        assert not part[:pad].any()
-        assert not part[length - pad :].any()
-        counted = np.concatenate([counted, np.repeat(np.arange(first, first + length), part.astype(int))])
-    fine = np.floor(time / 0.01 + 1e-9).astype(np.int64)
-    assert counted.tolist() == (fine // factor).tolist()
-
-
-def test_six_years_with_two_sectors_take_the_room_of_two_sectors():
-    time = np.concatenate([np.arange(0, 27, 0.007), 2190 + np.arange(0, 27, 0.007)])
-    series = binned.bin_light_curve(time, np.zeros((time.size, 1)), np.ones(time.size), 0.0, 0.007)
-    assert series.weight.size < 1.01 * time.size
+    rng = np.random.default_rng(1)
+    flux, weight = rng.normal(size=(2, time.size)), rng.uniform(0.5, 2.0, time.size)
+    series = binned.bin_light_curve(time, flux, weight, 0.0, width, pad)
+    assert series.weight.sum() == pytest.approx(weight.sum())
+    assert series.weighted_flux.sum(axis=1) == pytest.approx((weight * flux).sum(axis=1))
+    assert not series.weight[:pad].any()
+    assert not series.weight[series.weight.size - pad :].any()
+    filled = np.flatnonzero(series.weight)
+    left = series.start + filled * width
+    assert ((time[:, None] >= left - 1e-6) & (time[:, None] < left + width + 1e-6)).any(axis=1).all()
 
 
 @pytest.mark.parametrize("name", binned.TEMPLATES)
@@ -135,10 +120,10 @@ def white(seed=0, days=27.0, sigma=1e-3, cadence=2.0 / 1440.0):
 
 def test_the_filters_output_scatters_as_white_noise_should():
     time, flux = white()
-    series = binned.bin_light_curve(time, flux[:, None], np.ones(time.size), 1400.0, 5.0 / 1440.0)
+    series = Series(time, flux[None], np.ones(time.size), 5.0 / 1440.0)
     for duration in (0.05, 0.1, 0.2):
         for template in ("box", "v"):
-            ready = binned.filter_series(rebin_for(series, duration, 8), duration, template)
+            ready = series.filtered(kernel("numpy"), duration, template, 8)
             # about 130 independent windows of 0.2 d: a scatter good to 10 %
             assert noise.filtered_scatter(ready)[0] == pytest.approx(1e-3, rel=0.2)
 
@@ -194,7 +179,7 @@ def test_polishing_finds_the_edges_of_a_deep_transit():
     truth = refine.Ephemeris(3.0, 1401.0, 0.15, "box")
     flux = flux - 5e-3 * refine.near_transit(time, truth, 1.0)
     start = refine.Ephemeris(3.004, 1401.02, 0.12, "box")
-    found = refine.polish(cadences(time, flux), start, {"box": (np.ones(1), np.ones(1))}, (0.5, 13.0))
+    found = refine.polish(cadences(time, flux), start, {"box": (np.ones(1), np.ones(1))}, (0.5, 13.0), longest=0.5)
     cycle = round((found.epoch - truth.epoch) / truth.period)
     assert found.epoch - truth.epoch - cycle * truth.period == pytest.approx(0.0, abs=2.0 / 1440.0)
     assert found.period == pytest.approx(3.0, abs=5e-4)
@@ -211,7 +196,7 @@ def test_errors_of_period_and_epoch_tell_how_far_off_they_are(name):
         flux = flux - 3e-3 * binned.template_shape(name, offset)
         data = cadences(time, flux)
         start = refine.Ephemeris(3.001, 1401.004, 0.16, name)
-        found = refine.polish(data, start, {name: (np.ones(1), np.ones(1))}, (0.5, 13.0))
+        found = refine.polish(data, start, {name: (np.ones(1), np.ones(1))}, (0.5, 13.0), longest=0.5)
         measured = refine.measure(data, found, 1e-3)
         period_err, epoch_err, _ = refine.ephemeris_errors(measured, found, 2.0 / 1440.0)
         cycle = round((found.epoch - truth.epoch) / 3.0)
@@ -230,10 +215,52 @@ def test_trying_other_templates_only_where_the_box_is_high_loses_no_signal(shape
         rng = np.random.default_rng(seed)
         offset = (time - 1.3 + 2.05) % 4.1 - 2.05
         flux = 1e-3 * rng.normal(size=time.size) - depth * binned.template_shape(shape, offset / 0.06)
-        series = binned.bin_light_curve(time, (flux - flux.mean())[:, None], np.ones(time.size), 0.0, 10.0 / 1440.0)
+        series = Series(time, (flux - flux.mean())[None], np.ones(time.size), 10.0 / 1440.0)
         names = ("box", "limb-darkened", "v")
         everywhere = measure_spectrum(series, made, names, kernel("numba"))
         screened = measure_spectrum(series, made, names, kernel("numba"), threshold=7.1)
         over = everywhere.snr[:, 0] >= max(7.1, 0.9 * float(everywhere.snr.max()))
         np.testing.assert_array_equal(screened.snr[over], everywhere.snr[over])
         assert (screened.snr <= everywhere.snr).all()
+
+
+def nulls_of(maxima):
+    """Spectra whose blocks have these highest peaks."""
+    return np.repeat(np.asarray(maxima, dtype=np.float32), 3)[:, None]
+
+
+def test_the_tail_of_known_maxima_is_found_again():
+    rng = np.random.default_rng(2)
+    location, scale = 16.0, 2.2
+    squared = location - scale * np.log(-np.log(rng.random(4000)))
+    tail = nulls.tail_of(nulls_of(np.sqrt(squared)), 4000)
+    assert tail.location == pytest.approx(location, abs=0.15)
+    assert tail.scale == pytest.approx(scale, rel=0.05)
+    assert tail.nulls == 1
+    # one block: the law itself; all: the chance that any reaches it
+    one = 1.0 - np.exp(-np.exp(-(36.0 - tail.location) / tail.scale))
+    assert replace(tail, blocks=1).probability(6.0) == pytest.approx(one, rel=1e-6)
+    assert replace(tail, blocks=100).probability(6.0) == pytest.approx(1.0 - (1.0 - one) ** 100, rel=1e-3)
+    assert tail.probability(0.0) == pytest.approx(1.0)
+    assert tail.probability(1e6) == 0.0
+
+
+def test_maxima_that_do_not_scatter_tell_nothing():
+    assert nulls.tail_of(nulls_of(np.full(16, 5.0)), 16) is None
+    assert nulls.tail_of(np.zeros((10, 0), dtype=np.float32), 4) is None
+    assert nulls.tail_of(np.ones((3, 2), dtype=np.float32), 16) is None
+
+
+def test_pieces_change_places_whole():
+    time = np.concatenate([np.arange(0.0, 13.0, 0.01), np.arange(14.2, 27.0, 0.01)])
+    order = nulls.pieces(time, 1.0, 3)
+    assert np.sort(order).tolist() == list(range(time.size))
+    assert not (order == np.arange(time.size)).all()
+    assert (np.diff(order) != 1).sum() < 27
+    assert nulls.pieces(time, 1.0, 3).tolist() == order.tolist()
+
+
+def test_one_period_in_eight_is_searched_in_whole_runs():
+    which = nulls.runs(2701)
+    assert which.size == pytest.approx(2701 / 8, rel=0.06)
+    assert (np.diff(which) != 1).sum() == nulls.BLOCKS - 1

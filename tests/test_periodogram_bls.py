@@ -5,6 +5,7 @@ import pytest
 from astropy.timeseries import BoxLeastSquares
 
 from pipeline.periodogram import grid, two_pass_bls
+from pipeline.periodogram.spectrum import kernel
 
 DURATIONS = np.array([2.0, 3.0, 4.5]) / 24.0
 
@@ -64,7 +65,14 @@ def test_the_second_pass_sharpens_the_period_of_the_first():
     time, flux = sky(depth=4e-3)
     layout = grid.make_grid(20.0, 0.8, 9.0, density=1.0, cadence=10 / 1440, oversample=3, duration_ratio=1.5)
     found = two_pass_bls.measure_spectrum(
-        time, flux, np.ones(time.size), layout, coarse_nperiods=500, refine_nperiods=400, downsample_limit=2000
+        time,
+        flux,
+        np.ones(time.size),
+        layout,
+        kernel("numpy"),
+        coarse_nperiods=500,
+        refine_nperiods=400,
+        downsample_limit=2000,
     )
     assert found.period[np.argmax(found.snr[:, 0])] == pytest.approx(2.7, abs=0.005)
     assert (np.diff(found.period) > 0).all()

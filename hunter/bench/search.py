@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.periodogram import binned, grid
-from pipeline.periodogram.spectrum import kernel, measure_spectrum
+from pipeline.periodogram import grid
+from pipeline.periodogram.spectrum import Series, kernel, measure_spectrum
 from pipeline.search import SearchSettings, search
 from pipeline.types import Floats, LightCurve, Star
 
@@ -60,7 +60,7 @@ def time_search(repeats: int, jax: bool = False) -> dict[str, Any]:
     curve = LightCurve(time, 1.0 + flux[:, 0], np.full(time.size, SIGMA))
 
     def fold(stars: int, templates: tuple[str, ...], backend: str) -> float:
-        series = binned.bin_light_curve(time, flux[:, :stars], np.ones(time.size), 1325.0, 10.0 / 1440.0)
+        series = Series(time, np.ascontiguousarray(flux[:, :stars].T), np.ones(time.size), 10.0 / 1440.0)
         found = measure_spectrum(series, layout, templates, kernel(backend))
         return float(found.period[np.argmax(found.snr[:, 0])])
 

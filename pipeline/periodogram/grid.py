@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.types import Floats, Integers, Star
+from pipeline.types import Booleans, Floats, Integers, Star
 
-VERSION = 1
+VERSION = 2
 
 SOLAR_LOGG = 4.438  # log10 cm/s2
 SOLAR_STEP = 0.0756  # (1/d)**(1/3) per day of span and unit of oversampling: (2 pi)**(2/3)/pi * R/(G M)**(1/3), Sun
@@ -30,7 +30,14 @@ class Grid:
     last: Integers  # (d,) one past the last period
     step: float  # of frequency**(1/3), (1/d)**(1/3)
     density: float  # solar, assumed or known
+    shares: tuple[float, float] = (0.0, math.inf)  # shortest and longest duration over the central one
     notes: tuple[str, ...] = ()
+
+    def fits(self, period: Floats, duration: float) -> Booleans:
+        """Whether a duration is one to be tried at each period, (p,)."""
+        central = central_duration(period, self.density)
+        within = (duration >= 0.999 * self.shares[0] * central) & (duration <= 1.001 * self.shares[1] * central)
+        return within & (duration <= LARGEST_DUTY * period)
 
 
 def stellar_density(star: Star) -> float | None:
@@ -142,6 +149,7 @@ def make_grid(
         ladder = np.sort(np.asarray(durations, dtype=np.float64))
         lower = np.zeros(ladder.size)
         upper = np.full(ladder.size, np.inf)
+        shortest, longest = 0.0, math.inf
     else:
         start = max(shortest * float(central_duration(period[0], density)), 2.0 * cadence)
         end = min(longest * float(central_duration(period[-1], density)), LARGEST_DUTY * float(period[-1]))
@@ -153,4 +161,4 @@ def make_grid(
     first = np.searchsorted(period, lower * (1.0 - 1e-12)).astype(np.int64)
     last = np.searchsorted(period, upper * (1.0 + 1e-12), side="right").astype(np.int64)
     used = last > first
-    return Grid(period, ladder[used], first[used], last[used], step, density, tuple(notes))
+    return Grid(period, ladder[used], first[used], last[used], step, density, (shortest, longest), tuple(notes))

@@ -1,150 +1,254 @@
-"""The shift-add fold for XLA: GPU, or CPU as its check; same signature and same sums as ``reference.fold``.
+"""The fold for XLA: GPU, or CPU as its check; same signature, plan and numbers as ``reference.fold``.
 
-No scatter: runs of a cycle are ``dynamic_slice`` windows added in order of time. Periods are dealt into buckets of
-similar length, so that a search compiles a handful of shapes; stretches are laid out with enough zeros around them that
-no window can be clamped and shifted.
+No scatter: runs of a cycle are ``dynamic_slice`` windows added in order of time. Where each begins is worked out on the
+host, in float64, and kept for the next light curve with the same cadences. Windows, tables and periods come in sizes
+from fixed ladders, so that a search compiles a few dozen shapes once; series are laid out with enough zeros around them
+that no window can be clamped and shifted.
 """
 
+import hashlib
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.periodogram import tree
+
 Singles = NDArray[np.float32]
 
-WIDTH_RATIO = 1.5  # of neighbouring window widths: what lies beyond the period is added in vain
-ROWS_RATIO = 4  # of neighbouring table sizes: costs memory alone
-SMALLEST = 64  # bins, rows or runs
-PERIODS = 128  # folded by one call
+WIDTH_RATIO = 1.3  # of neighbouring window widths: what lies beyond the period is added in vain
+TABLE_RATIO = 2.0  # of neighbouring table sizes: costs memory alone
+SMALLEST = 64  # rows of a window
+FEWEST = 8  # rows or columns of a table
+PERIODS = 2048  # folded by one call
+KEPT_PLANS = 64  # plans kept for the next light curve: one for each duration
 
 
-def bucket(size: int, ratio: float) -> int:
-    """The smallest rung of the ladder that holds ``size``."""
-    rung = SMALLEST
-    while rung < size:
-        rung = int(rung * ratio)
-    return rung
+def rung(size: int, ratio: float, smallest: int, step: int = 1) -> int:
+    """The smallest rung of a ladder that holds ``size``."""
+    value = smallest
+    while value < size:
+        value = step * -(-int(value * ratio) // step)
+    return value
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Windows:
+    """Windows to be added: where each begins, and how many there are of each sum."""
+
+    starts: jax.Array  # (sums, most) int32
+    counts: jax.Array  # (sums,) int32
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Group:
+    """Periods that are folded by one call: windows of the lower nodes, of the upper ones, and of the periods."""
+
+    lower: _Windows | None
+    upper: _Windows | None
+    period: _Windows
+    widths: tuple[int, int, int]  # rows of a window at each level
+    phases: jax.Array  # (periods,) int32
+    which: NDArray[np.int64]  # the periods
 
 
 @partial(jax.jit, static_argnames=("width",))
-def _fold_bucket(
-    numerator: jax.Array,
-    denominator: jax.Array,
+def _sum_windows(lines: jax.Array, starts: jax.Array, counts: jax.Array, width: int) -> jax.Array:
+    """Sums of windows of (lines, rows), laid one after the other, (lines, sums * width), and a window of zeros."""
+
+    def one(row: tuple[jax.Array, jax.Array]) -> jax.Array:
+        return _added(lines, *row, width)
+
+    sums = jax.lax.map(one, (starts, counts))
+    laid = jnp.moveaxis(sums, 0, 1).reshape(lines.shape[0], -1)
+    return jnp.pad(laid, ((0, 0), (0, width)))
+
+
+def _added(lines: jax.Array, starts: jax.Array, count: jax.Array, width: int) -> jax.Array:
+    """One sum of windows, (lines, width)."""
+
+    def add(i: jax.Array, total: jax.Array) -> jax.Array:
+        return total + jax.lax.dynamic_slice(lines, (jnp.int32(0), starts[i]), (lines.shape[0], width))
+
+    return jax.lax.fori_loop(jnp.int32(0), count, add, jnp.zeros((lines.shape[0], width), jnp.float32))
+
+
+@partial(jax.jit, static_argnames=("width",))
+def _scores(
+    lines: jax.Array,
     starts: jax.Array,
-    runs: jax.Array,
+    counts: jax.Array,
     phases: jax.Array,
     inverse_total: jax.Array,
     floor: jax.Array,
     width: int,
 ) -> tuple[jax.Array, jax.Array]:
-    """Fold (rows, stars) at each row of ``starts`` (periods, runs): windows of ``width`` rows added one by one."""
-    stars = numerator.shape[1]
-    zero, one = jnp.float32(0.0), jnp.float32(1.0)
+    """Highest score of each period and star, and of the stars upside down; (periods, stars) both."""
+    zero, one, tiny = jnp.float32(0.0), jnp.float32(1.0), jnp.float32(1e-6)
 
     def one_period(row: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         start, count, length = row
+        folded = _added(lines, start, count, width)
+        held = folded[0]
+        variance = jnp.maximum(held, floor) * jnp.maximum(one - held * inverse_total, tiny)
+        allowed = (held >= floor) & (jnp.arange(width, dtype=jnp.int32) < length)
+        score = jnp.where(allowed, one / jnp.sqrt(variance), zero)[None, :] * folded[1:]
+        return jnp.maximum(score.max(axis=1), zero), jnp.maximum(-score.min(axis=1), zero)
 
-        def add(i: jax.Array, sums: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-            folded, weight = sums
-            at = start[i]
-            return (
-                folded + jax.lax.dynamic_slice(numerator, (at, jnp.int32(0)), (width, stars)),
-                weight + jax.lax.dynamic_slice(denominator, (at,), (width,)),
-            )
-
-        empty = (jnp.zeros((width, stars), jnp.float32), jnp.zeros((width,), jnp.float32))
-        folded, weight = jax.lax.fori_loop(jnp.int32(0), count, add, empty)
-        variance = jnp.maximum(weight, floor) * jnp.maximum(one - weight * inverse_total, jnp.float32(1e-6))
-        allowed = (weight >= floor) & (jnp.arange(width, dtype=jnp.int32) < length)
-        score = jnp.where(allowed, one / jnp.sqrt(variance), zero)[:, None] * folded
-        best = jnp.argmax(score, axis=0).astype(jnp.int32)
-        return jnp.maximum(jnp.max(score, axis=0), zero), best
-
-    power, phase_bin = jax.lax.map(one_period, (starts, runs, phases))
-    return power, phase_bin
-
-
-def _runs(
-    period_bins: NDArray[np.float64], phases: NDArray[np.int64], begin: int, length: int, row: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Which period and which row each run of one stretch begins at, by period and then by time."""
-    lowest = np.floor((begin - phases) / period_bins).astype(np.int64)
-    highest = np.ceil((begin + length) / period_bins).astype(np.int64) + 1
-    which = np.repeat(np.arange(period_bins.size), highest - lowest)
-    within = np.arange(which.size) - np.repeat(np.cumsum(highest - lowest) - (highest - lowest), highest - lowest)
-    start = np.floor((lowest[which] + within) * period_bins[which] + 0.5).astype(np.int64)
-    meets = (start < begin + length) & (start + phases[which] > begin)
-    return which[meets], row + start[meets] - begin
+    highest, lowest = jax.lax.map(one_period, (starts, counts, phases))
+    return highest, lowest
 
 
 def fold(
-    numerator: Singles,
-    denominator: Singles,
-    first: NDArray[np.int64],
-    length: NDArray[np.int64],
-    offset: NDArray[np.int64],
-    period_bins: NDArray[np.float64],
-    total_weight: float,
-    floor: float,
-) -> tuple[Singles, NDArray[np.int32]]:
-    """Fold filtered series at many periods and keep the best phase of each; see ``reference.fold``."""
-    stars = numerator.shape[1]
-    power = np.zeros((period_bins.size, stars), dtype=np.float32)
-    phase_bin = np.zeros((period_bins.size, stars), dtype=np.int32)
+    numerator: Singles, denominator: Singles, period_bins: NDArray[np.float64], total_weight: float, floor: float
+) -> tuple[Singles, Singles]:
+    """Fold filtered series at many periods and keep the best score of each; see ``reference.fold``."""
+    stars, _, rows = numerator.shape
+    highest = np.zeros((period_bins.size, stars), dtype=np.float32)
+    lowest = np.zeros((period_bins.size, stars), dtype=np.float32)
     if period_bins.size == 0:
-        return power, phase_bin
-    phases = np.floor(period_bins).astype(np.int64) + 1
-    widths = np.array([bucket(int(size), WIDTH_RATIO) for size in phases])
-    for width in np.unique(widths):
-        chosen = np.flatnonzero(widths == width)
-        # a window may begin a whole width before its stretch and end a whole width behind it
-        rows = bucket(int(length.sum()) + int(width) * (length.size + 1), ROWS_RATIO)
-        laid = np.zeros((rows, stars), dtype=np.float32)
-        laid_weight = np.zeros(rows, dtype=np.float32)
-        place = np.zeros(first.size, dtype=np.int64)
-        at = int(width)
-        for k in range(first.size):
-            place[k] = at
-            laid[at : at + length[k]] = numerator[offset[k] : offset[k] + length[k]]
-            laid_weight[at : at + length[k]] = denominator[offset[k] : offset[k] + length[k]]
-            at += int(length[k]) + int(width)
-        on_device = (jnp.asarray(laid), jnp.asarray(laid_weight))
-        for low in range(0, chosen.size, PERIODS):
-            some = chosen[low : low + PERIODS]
-            starts, runs = _starts(period_bins[some], phases[some], first, length, place)
-            padded = np.zeros(PERIODS, dtype=np.int32)
-            padded[: some.size] = phases[some]
-            found, where = _fold_bucket(
-                *on_device,
-                jnp.asarray(starts),
-                jnp.asarray(runs),
-                jnp.asarray(padded),
-                jnp.float32(1.0 / total_weight),
-                jnp.float32(floor),
-                width=int(width),
-            )
-            power[some] = np.asarray(found)[: some.size]
-            phase_bin[some] = np.asarray(where)[: some.size]
-    return power, phase_bin
+        return highest, lowest
+    # a series and, half a bin later, the same again, each with room for a window before and after
+    spare = rung(int(period_bins[-1]) + 4 * tree.LARGEST_MARGIN, WIDTH_RATIO, SMALLEST, tree.LANE)
+    half = rung(rows + 3 * spare, WIDTH_RATIO, SMALLEST)
+    laid = np.zeros((1 + stars, 2, half), dtype=np.float32)
+    laid[0, :, spare : spare + rows] = denominator
+    laid[1:, :, spare : spare + rows] = numerator
+    series = jnp.asarray(laid.reshape(1 + stars, 2 * half))
+    inverse, least = jnp.float32(1.0 / total_weight), jnp.float32(floor)
+    for group in _plan(period_bins, denominator[0] > 0, spare, half):
+        lines = series
+        for windows, width in ((group.lower, group.widths[0]), (group.upper, group.widths[1])):
+            if windows is not None:
+                lines = _sum_windows(lines, windows.starts, windows.counts, width)
+        above, below = _scores(
+            lines, group.period.starts, group.period.counts, group.phases, inverse, least, group.widths[2]
+        )
+        highest[group.which] = np.asarray(above)[: group.which.size]
+        lowest[group.which] = np.asarray(below)[: group.which.size]
+    return highest, lowest
 
 
-def _starts(
+_plans: OrderedDict[bytes, list[_Group]] = OrderedDict()
+
+
+def _plan(period_bins: NDArray[np.float64], filled: NDArray[np.bool_], spare: int, half: int) -> list[_Group]:
+    """The groups of periods for these cadences, worked out once."""
+    digest = hashlib.sha256(period_bins.tobytes() + np.packbits(filled).tobytes() + bytes(f"{spare} {half}", "ascii"))
+    key = digest.digest()
+    if key not in _plans:
+        _plans[key] = list(_groups(period_bins, filled, spare, half))
+        while len(_plans) > KEPT_PLANS:
+            _plans.popitem(last=False)
+    _plans.move_to_end(key)
+    return _plans[key]
+
+
+def _groups(period_bins: NDArray[np.float64], filled: NDArray[np.bool_], spare: int, half: int) -> Iterator[_Group]:
+    """Blocks of the plan with windows of like sizes together, up to ``PERIODS`` periods."""
+
+    def sizes(block: tree.Block) -> tuple[bool, bool, int, int, int]:
+        narrow = max(part.margin for part in block.parts)
+        widths = (block.width + 2 * block.margin, block.width + 2 * narrow, block.width)
+        low, up, top = (rung(width, WIDTH_RATIO, SMALLEST, tree.LANE) for width in widths)
+        return block.lower > 1, block.upper > 1, low, up, top
+
+    for shape, alike in groupby(tree.blocks(period_bins, filled.size), sizes):
+        some: list[tree.Block] = []
+        for block in alike:
+            some.append(block)
+            if sum(each.parts[-1].last - each.parts[0].first for each in some) >= PERIODS:
+                yield _group(some, shape, period_bins, filled, spare, half)
+                some = []
+        if some:
+            yield _group(some, shape, period_bins, filled, spare, half)
+
+
+def _group(
+    blocks: Sequence[tree.Block],
+    shape: tuple[bool, bool, int, int, int],
     period_bins: NDArray[np.float64],
-    phases: NDArray[np.int64],
-    first: NDArray[np.int64],
-    length: NDArray[np.int64],
-    place: NDArray[np.int64],
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """First rows of all runs, (PERIODS, runs) in order of time, and how many each period has, (PERIODS,)."""
-    parts = [_runs(period_bins, phases, int(first[k]), int(length[k]), int(place[k])) for k in range(first.size)]
-    which = np.concatenate([part[0] for part in parts])
-    start = np.concatenate([part[1] for part in parts])
-    order = np.argsort(which, kind="stable")
-    which, start = which[order], start[order]
-    count = np.bincount(which, minlength=PERIODS)
-    starts = np.zeros((PERIODS, bucket(int(count.max()), ROWS_RATIO)), dtype=np.int32)
-    column = np.arange(which.size) - np.repeat(np.cumsum(count) - count, count)
-    starts[which, column] = start
-    return starts, count.astype(np.int32)
+    filled: NDArray[np.bool_],
+    spare: int,
+    half: int,
+) -> _Group:
+    """The tables of some blocks."""
+    has_lower, has_upper, *rest = shape
+    widths = (rest[0], rest[1], rest[2])
+    lower: list[NDArray[np.int64]] = []
+    upper: list[NDArray[np.int64]] = []
+    top: list[NDArray[np.int64]] = []
+    which: list[NDArray[np.int64]] = []
+    for block in blocks:
+        cycle = tree.cycle_numbers(block, filled)
+        nodes = _Places(cycle, np.full(cycle.size, float(spare + filled.size // 2)), half)
+        if has_lower:
+            nodes = nodes.combined(block.lower, block.centre, block.margin, widths[0], lower)
+        for part in block.parts:
+            last = nodes
+            if has_upper:
+                last = nodes.combined(block.lower * block.upper, part.centre, part.margin, widths[1], upper)
+            periods = np.arange(part.first, part.last)
+            top.extend(last.at(period) for period in period_bins[periods])
+            which.append(periods)
+    chosen = np.concatenate(which)
+    count = rung(chosen.size, TABLE_RATIO, FEWEST)
+    phases = np.zeros(count, dtype=np.int32)
+    phases[: chosen.size] = [tree.phases(period) for period in period_bins[chosen]]
+    return _Group(
+        _table(lower) if has_lower else None,
+        _table(upper) if has_upper else None,
+        _table(top),
+        widths,
+        jnp.asarray(phases),
+        chosen,
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Places:
+    """Where nodes lie: in the series, half a bin later ``half`` rows on, or among sums made before (``half`` 0)."""
+
+    cycle: NDArray[np.float64]
+    base: NDArray[np.float64]
+    half: int
+
+    def at(self, period: float, margin: int = 0) -> NDArray[np.int64]:
+        """First rows of the windows at a period."""
+        halves = 2 if self.half else 1
+        place = np.floor(halves * (self.base + self.cycle * period) + 0.5).astype(np.int64)
+        return place // halves + place % halves * self.half - margin
+
+    def combined(self, reach: int, period: float, margin: int, width: int, table: list[NDArray[np.int64]]) -> "_Places":
+        """Nodes of the nodes within ``reach`` cycles; their windows are appended to a table."""
+        starts = self.at(period, margin)
+        cycle: list[float] = []
+        base: list[float] = []
+        low = 0
+        while low < self.cycle.size:
+            high = low + int(np.searchsorted(self.cycle[low:], self.cycle[low] + reach))
+            mean = float(self.cycle[low:high].sum()) / (high - low)
+            cycle.append(mean)
+            base.append(len(table) * width + margin - mean * period)
+            table.append(starts[low:high])
+            low = high
+        return _Places(np.asarray(cycle), np.asarray(base), 0)
+
+
+def _table(windows: Sequence[NDArray[np.int64]]) -> _Windows:
+    """Windows as one table, padded to the sizes of the ladder."""
+    shape = tuple(
+        rung(size, TABLE_RATIO, FEWEST) for size in (len(windows), max((each.size for each in windows), default=1))
+    )
+    starts = np.zeros(shape, dtype=np.int32)
+    counts = np.zeros(shape[0], dtype=np.int32)
+    for row, each in enumerate(windows):
+        starts[row, : each.size] = each
+        counts[row] = each.size
+    return _Windows(jnp.asarray(starts), jnp.asarray(counts))

@@ -16,8 +16,10 @@ STEADY_ERRORS = 1.3  # 95th over 5th percentile of the errors; below it all cade
 RESTLESS = 1.5  # largest over median local scatter; below it the scatter counts as steady
 STEADY = 1.25  # local over median scatter up to which a cadence keeps its full weight
 LOCAL_WINDOW = 2.0  # days
-LOCAL_STEP = 0.5  # days
+LOCAL_STEP = 1.0  # days
 LOCAL_BIN = 1.0 / 48.0  # days
+ENOUGH_WINDOWS = 1500  # filtered bins of which a third measures the scatter as well
+THINNED = 3
 FEWEST_WINDOWS = 30  # filtered bins below which a scatter is not worth the name
 
 
@@ -42,8 +44,10 @@ def cadence_weights(time: Floats, flux: Floats, flux_err: Floats) -> Floats:
     """
     weight = np.ones(time.size)
     good = flux_err > 0
-    if good.all() and np.percentile(flux_err, 95) > STEADY_ERRORS * np.percentile(flux_err, 5):
-        weight = np.clip((np.median(flux_err) / flux_err) ** 2, 1e-2, 1e2)
+    if good.all() and flux_err.max() > STEADY_ERRORS * flux_err.min():
+        low, high = np.percentile(flux_err, (5, 95))
+        if high > STEADY_ERRORS * low:
+            weight = np.clip((np.median(flux_err) / flux_err) ** 2, 1e-2, 1e2)
     scatter = local_scatter(time, flux, weight)
     if scatter is not None:
         weight = weight / scatter**2
@@ -76,23 +80,24 @@ def local_scatter(time: Floats, flux: Floats, weight: Floats) -> Floats | None:
 def filtered_scatter(filtered: FilteredSeries) -> Floats:
     """Robust scatter of the filter's output, numerator / sqrt(denominator), where its window is well filled; (stars,).
 
-    0 where the flux does not vary.
+    0 where the flux does not vary. Neighbours hold almost the same cadences: of long series every third is taken.
     """
-    denominator = filtered.denominator
-    filled = denominator >= 0.5 * denominator.max()
-    output = filtered.numerator[filled].astype(np.float64) / np.sqrt(denominator[filled].astype(np.float64))[:, None]
+    denominator = filtered.denominator[0]
+    filled = np.flatnonzero(denominator >= 0.5 * denominator.max())
+    if filled.size > ENOUGH_WINDOWS:
+        filled = filled[::THINNED]
+    output = filtered.numerator[:, 0, filled] / np.sqrt(denominator[filled])
     return robust_scatter(output)
 
 
 def depth_noise(filtered: FilteredSeries, scatter: Floats) -> Floats:
     """The scatter of the filter's output as the depth of one well-observed transit, (stars,) fraction: its CDPP."""
-    filled = filtered.denominator[filtered.denominator >= 0.5 * filtered.denominator.max()]
-    return scatter / np.sqrt(float(np.median(filled)))
+    denominator = filtered.denominator[0]
+    return scatter / np.sqrt(float(np.median(denominator[denominator >= 0.5 * denominator.max()])))
 
 
-def robust_scatter(values: NDArray[np.float64]) -> Floats:
-    """1.4826 times the median absolute deviation of each column, (columns,); the standard deviation where
-    most are equal."""
-    sigma = SIGMA_PER_MAD * np.median(np.abs(values - np.median(values, axis=0)), axis=0)
-    spread = values.std(axis=0)
+def robust_scatter(values: NDArray[np.float32] | NDArray[np.float64]) -> Floats:
+    """1.4826 times the median absolute deviation of each row, (rows,); the standard deviation where most are equal."""
+    sigma = SIGMA_PER_MAD * np.median(np.abs(values - np.median(values, axis=1, keepdims=True)), axis=1)
+    spread = values.std(axis=1, dtype=np.float64)
     return np.where(sigma < 1e-3 * spread, spread, sigma)

@@ -3,24 +3,26 @@
 The denominator is exact here (level and depth fitted together) for every template.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from pipeline.periodogram import binned, noise, reference
-from pipeline.periodogram.grid import LARGEST_DUTY, period_step
-from pipeline.periodogram.spectrum import BINS_PER_DURATION, LEAST_TRANSITS, Fold, rebin_for
+from pipeline.periodogram.binned import FilteredSeries
+from pipeline.periodogram.grid import LARGEST_DUTY, Grid, period_step
+from pipeline.periodogram.spectrum import BINS_PER_DURATION, LEAST_TRANSITS, Kernel, Series, filtered, kernel
 from pipeline.types import Booleans, Floats
 
-VERSION = 1
+VERSION = 2
 
 HARMONICS = (1.0, 0.5, 2.0, 1.0 / 3.0, 3.0)
 FINE_BINS = 16  # per duration
 PERIODS_PER_STEP = 7  # of the coarse grid: an oversampling of about 20
 STEPS_AROUND = 1.5  # coarse steps searched on both sides
-DURATION_RATIOS = np.array([0.4, 0.5, 0.63, 0.8, 0.89, 1.0, 1.12, 1.26, 1.4])  # the shortest are for P/3
+SHORTEST_RATIO, LONGEST_RATIO = 0.4, 1.6  # of the peak's duration; the shortest are for P/3
 SHAPE_DURATIONS = 1.19 ** np.arange(-4, 9)  # of the detected duration
+SHAPE_BINS = 40  # per duration, of the fold a shape is chosen by
 MASK_WIDTH = 1.5  # durations masked to measure the noise outside
 LEAST_OUTSIDE = 0.6  # of the weight that must be left outside for it
 LEAST_CYCLES = 5  # whose mean may be subtracted to measure the noise
@@ -29,7 +31,7 @@ LEAST_CYCLES = 5  # whose mean may be subtracted to measure the noise
 TIMING = {"box": 0.25, "trapezoid": 0.25, "limb-darkened": 0.20, "v": 0.29}
 
 SigmaOf = dict[str, tuple[Floats, Floats]]  # template to (durations, scatter of the filter's output at each)
-Sums = Callable[..., tuple[float, float, float]]  # ``sums_inside`` of a kernel
+NUMPY = kernel("numpy")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +55,16 @@ class Ephemeris:
     epoch: float  # BTJD
     duration: float  # days
     template: str
+
+
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """A peak of the coarse spectrum."""
+
+    period: float  # days
+    duration: float  # days
+    template: str
+    snr: float  # coarse
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,10 +118,10 @@ def near_transit(time: Floats, ephemeris: Ephemeris, width: float) -> Booleans:
 
 
 def statistic(
-    cadences: Cadences, total: float, ephemeris: Ephemeris, sums: Sums = reference.sums_inside
+    cadences: Cadences, total: float, ephemeris: Ephemeris, with_kernel: Kernel = NUMPY
 ) -> tuple[float, float]:
     """Depth and squared signal-to-noise for unit noise, the level outside fitted too; (0, 0) if none is inside."""
-    product, squares, weight = sums(
+    product, squares, weight = with_kernel.sums_inside(
         cadences.time,
         cadences.flux,
         cadences.weight,
@@ -124,70 +136,87 @@ def statistic(
     return -product / variance, -product * abs(product) / variance
 
 
+def locate(cadences: Cadences, peak: Peak, with_kernel: Kernel) -> Ephemeris | None:
+    """The ephemeris of a peak as the coarse spectrum has it; None if nothing dims."""
+    series = Series(cadences.time, cadences.flux[None], cadences.weight, 0.0)
+    ready = series.filtered(with_kernel, peak.duration, peak.template, FINE_BINS)
+    floor = LEAST_TRANSITS * float(ready.denominator.max())
+    return _at_best_phase(ready, peak.period, peak.duration, peak.template, float(cadences.weight.sum()), floor)
+
+
+def _at_best_phase(
+    ready: FilteredSeries, period: float, duration: float, template: str, total: float, floor: float
+) -> Ephemeris | None:
+    """The transits of one period that stand out most."""
+    score, place = reference.best_phase(ready.numerator[0], ready.denominator, period / ready.width, total, floor)
+    if not score > 0:
+        return None
+    return Ephemeris(period, ready.start + (place + 0.5) * ready.width, duration, template)
+
+
 def scan_harmonics(
     cadences: Cadences,
-    peak: Ephemeris,
+    peak: Peak,
     templates: Sequence[str],
     sigma_of: SigmaOf,
-    step: float,
+    grid: Grid,
     limits: tuple[float, float],
-    fold: Fold,
-) -> Ephemeris:
-    """The best ephemeris near a peak or near a half, double, third or triple of its period.
+    with_kernel: Kernel,
+) -> Ephemeris | None:
+    """The best ephemeris near a peak or near a half, double, third or triple of its period; None if nothing dims.
 
     Parameters
     ----------
     cadences : Cadences
-    peak : Ephemeris
+    peak : Peak
         From the coarse spectrum.
     templates : sequence of str
     sigma_of : dict
         Template to (durations, scatter), for the noise at any duration.
-    step : float
-        Of the coarse grid, in (1/d)**(1/3).
+    grid : Grid
+        The coarse grid. Only its durations are tried, each where it fits the period: every further choice would lift
+        the peaks of noise more than those of transits.
     limits : (float, float)
         Shortest and longest period allowed, days.
-    fold : callable
-        A kernel; all durations and phases are tried again, in bins of a sixteenth of the duration.
+    with_kernel : Kernel
+        All phases are tried again, in bins of a sixteenth of the peak's duration.
     """
-    start = float(cadences.time[0])
-    series = binned.bin_light_curve(
-        cadences.time, cadences.flux[:, None], cadences.weight, start, peak.duration / FINE_BINS
+    durations = grid.durations[
+        (grid.durations >= SHORTEST_RATIO * peak.duration) & (grid.durations <= LONGEST_RATIO * peak.duration)
+    ]
+    # one series serves all durations; it needs room at both ends for the longest
+    width = peak.duration / FINE_BINS
+    series = with_kernel.bin_light_curve(
+        cadences.time,
+        cadences.flux[None],
+        cadences.weight,
+        float(cadences.time[0]),
+        width,
+        binned.padding(float(durations[-1]), width),
     )
     total = float(cadences.weight.sum())
-    trials = []
-    count = round(STEPS_AROUND * PERIODS_PER_STEP)
-    for harmonic in HARMONICS:
-        centre = peak.period * harmonic
-        fine = centre + np.arange(-count, count + 1) * (float(period_step(centre, step)) / PERIODS_PER_STEP)
-        trials.append(fine[(fine >= limits[0]) & (fine <= limits[1])])
-    period = np.concatenate(trials)
-    best, found = -1.0, peak
-    # the base bins serve all durations; they need room around each stretch for the longest
-    rebinned = binned.rebin(series, 1, binned.padding(float(peak.duration * DURATION_RATIOS.max()), series.width))
-    for duration in peak.duration * DURATION_RATIOS:
-        allowed = period[period * LARGEST_DUTY >= duration]
+    around = np.arange(-STEPS_AROUND, STEPS_AROUND + 1e-9, 1.0 / PERIODS_PER_STEP)
+    period = np.unique(
+        np.concatenate(
+            [peak.period * ratio + around * period_step(peak.period * ratio, grid.step) for ratio in HARMONICS]
+        )
+    )
+    period = period[(period >= limits[0]) & (period <= limits[1])]
+    best, found = 0.0, None
+    for duration in durations:
+        allowed = period[grid.fits(period, float(duration))]
         if allowed.size == 0:
             continue
         for template in templates:
-            filtered = binned.filter_series(rebinned, float(duration), template)
-            power, phase_bin = fold(
-                filtered.numerator,
-                filtered.denominator,
-                filtered.first,
-                filtered.length,
-                filtered.offset,
-                allowed / filtered.width,
-                total,
-                LEAST_TRANSITS * float(filtered.denominator.max()),
-            )
+            ready = filtered(with_kernel, series, float(duration), template)
+            floor = LEAST_TRANSITS * float(ready.denominator.max())
+            power, _ = with_kernel.fold(ready.numerator, ready.denominator, allowed / ready.width, total, floor)
             scaled = power[:, 0] / np.interp(duration, *sigma_of[template])
             k = int(np.argmax(scaled))
             if scaled[k] > best:
                 best = float(scaled[k])
-                epoch = start + (int(phase_bin[k, 0]) + 0.5) * filtered.width
-                found = Ephemeris(float(allowed[k]), epoch, float(duration), template)
-    return found
+                found = ready, float(allowed[k]), float(duration), template, total, floor
+    return None if found is None else _at_best_phase(*found)
 
 
 def polish(
@@ -195,13 +224,13 @@ def polish(
     trial: Ephemeris,
     sigma_of: SigmaOf,
     limits: tuple[float, float],
-    longest: float = np.inf,
-    sums: Sums = reference.sums_inside,
+    longest: float | None = None,
+    with_kernel: Kernel = NUMPY,
 ) -> Ephemeris:
     """Climb from a trial to the nearest maximum of the signal-to-noise on the unbinned cadences.
 
-    A pattern search in epoch, period and duration (up to ``longest`` days); the epoch is moved to the middle of the
-    data, where its error does not depend on the period's.
+    A pattern search in epoch and period, and in duration up to ``longest`` days where that is given; the epoch is moved
+    to the middle of the data, where its error does not depend on the period's.
     """
     middle = np.round((float(np.mean(cadences.time)) - trial.epoch) / trial.period)
     centre = Ephemeris(trial.period, trial.epoch + float(middle) * trial.period, trial.duration, trial.template)
@@ -211,10 +240,13 @@ def polish(
     durations, sigma = sigma_of[trial.template]
 
     def climb(ephemeris: Ephemeris) -> float:
-        too_long = ephemeris.duration > min(LARGEST_DUTY * ephemeris.period, max(longest, trial.duration))
+        too_long = ephemeris.duration > min(LARGEST_DUTY * ephemeris.period, max(longest or 0.0, trial.duration))
         if too_long or not limits[0] <= ephemeris.period <= limits[1]:
             return -np.inf
-        return statistic(local, total, ephemeris, sums)[1] / float(np.interp(ephemeris.duration, durations, sigma)) ** 2
+        return (
+            statistic(local, total, ephemeris, with_kernel)[1]
+            / float(np.interp(ephemeris.duration, durations, sigma)) ** 2
+        )
 
     if local.time.size == 0:
         return centre
@@ -237,6 +269,8 @@ def polish(
             (0.5 * move, 0.0, -move),  # the beginning alone, later
         ):
             step = Ephemeris(best.period + period, best.epoch + epoch, best.duration + longer, best.template)
+            if longer and longest is None:
+                continue
             if not 0.5 * centre.duration <= step.duration <= 2.0 * centre.duration:
                 continue
             value = climb(step)
@@ -247,7 +281,7 @@ def polish(
     return best
 
 
-def own_noise(cadences: Cadences, ephemeris: Ephemeris) -> float | None:
+def own_noise(cadences: Cadences, ephemeris: Ephemeris, with_kernel: Kernel) -> float | None:
     """Scatter of the filter's output without the signal: the lower of its transits masked and its fold subtracted.
 
     The mask serves where most cadences are outside transit, the fold (the mean of all cycles in bins of a third of the
@@ -257,7 +291,7 @@ def own_noise(cadences: Cadences, ephemeris: Ephemeris) -> float | None:
     scatters = []
     outside = np.where(near_transit(cadences.time, ephemeris, MASK_WIDTH), 0.0, cadences.weight)
     if outside.sum() >= LEAST_OUTSIDE * cadences.weight.sum():
-        scatters.append(_scatter(cadences.time, cadences.flux, outside, ephemeris))
+        scatters.append(_scatter(cadences.time, cadences.flux, outside, ephemeris, with_kernel))
     phase = centred_phase(cadences.time, ephemeris)
     cycles = np.unique(np.floor((cadences.time[cadences.weight > 0] - ephemeris.epoch) / ephemeris.period)).size
     if cycles >= LEAST_CYCLES:
@@ -265,21 +299,20 @@ def own_noise(cadences: Cadences, ephemeris: Ephemeris) -> float | None:
         row = row.astype(np.int64)
         total = np.bincount(row, cadences.weight)
         mean = np.bincount(row, cadences.weight * cadences.flux) / np.where(total > 0, total, 1.0)
-        left = _scatter(cadences.time, cadences.flux - mean[row], cadences.weight, ephemeris)
+        left = _scatter(cadences.time, cadences.flux - mean[row], cadences.weight, ephemeris, with_kernel)
         scatters.append(None if left is None else left * float(np.sqrt(cycles / (cycles - 1.0))))
     return min((scatter for scatter in scatters if scatter is not None), default=None)
 
 
-def _scatter(time: Floats, flux: Floats, weight: Floats, ephemeris: Ephemeris) -> float | None:
+def _scatter(time: Floats, flux: Floats, weight: Floats, ephemeris: Ephemeris, with_kernel: Kernel) -> float | None:
     """Scatter of the filter's output at the duration and shape of an ephemeris; None if windows are too few."""
-    flux = (flux - float((weight * flux).sum() / weight.sum()))[:, None]
-    width = ephemeris.duration / BINS_PER_DURATION
-    series = binned.bin_light_curve(time, flux, weight, float(time[0]), width)
-    rebinned = rebin_for(series, ephemeris.duration, BINS_PER_DURATION)
-    filtered = binned.filter_series(rebinned, ephemeris.duration, ephemeris.template)
-    if int((filtered.denominator >= 0.5 * filtered.denominator.max()).sum()) < noise.FEWEST_WINDOWS:
+    flux = (flux - float((weight * flux).sum() / weight.sum()))[None]
+    ready = Series(time, flux, weight, 0.0).filtered(
+        with_kernel, ephemeris.duration, ephemeris.template, BINS_PER_DURATION
+    )  # fmt: skip
+    if int((ready.denominator[0] >= 0.5 * ready.denominator[0].max()).sum()) < noise.FEWEST_WINDOWS:
         return None
-    return float(noise.filtered_scatter(filtered)[0]) or None
+    return float(noise.filtered_scatter(ready)[0]) or None
 
 
 def fit_shape(
@@ -288,7 +321,7 @@ def fit_shape(
     templates: Sequence[str],
     limits: tuple[float, float],
     longest: float,
-    sums: Sums = reference.sums_inside,
+    with_kernel: Kernel = NUMPY,
 ) -> Ephemeris:
     """The duration and shape that fit best at a known period, each cadence counting by its weight alone.
 
@@ -296,23 +329,36 @@ def fit_shape(
     noisy; a fit must not. Durations from 0.5 to 4 times the known one, and up to ``longest`` days, are tried, then
     polished.
     """
-    near = near_transit(cadences.time, ephemeris, 2.0 * SHAPE_DURATIONS[-1]) & (cadences.weight > 0)
-    local = Cadences(cadences.time[near], cadences.flux[near], cadences.weight[near])
     total = float(cadences.weight.sum())
+    # the fold is sharp only at the right period, which a wrong duration leaves open
     unscaled = {template: (np.ones(1), np.ones(1)) for template in templates}
-    fits = []
+    ephemeris = polish(cadences, ephemeris, unscaled, limits, longest, with_kernel)
+    folded = _folded_near(cadences, ephemeris, 2.0 * float(SHAPE_DURATIONS[-1]))
+    best, found = -1.0, ephemeris
     for template in templates:
-        best, found = -1.0, ephemeris
         for duration in ephemeris.duration * SHAPE_DURATIONS:
             if duration > min(LARGEST_DUTY * ephemeris.period, max(longest, ephemeris.duration)):
                 break
             for shift in np.array([-0.3, -0.1, 0.0, 0.1, 0.3]) * ephemeris.duration:
                 trial = Ephemeris(ephemeris.period, ephemeris.epoch + float(shift), float(duration), template)
-                value = statistic(local, total, trial, sums)[1]
+                value = statistic(folded, total, trial, with_kernel)[1]
                 if value > best:
                     best, found = value, trial
-        fits.append(polish(cadences, found, unscaled, limits, longest, sums))
-    return max(fits, key=lambda fit: statistic(cadences, total, fit, sums)[1])
+    return polish(cadences, found, unscaled, limits, longest, with_kernel)
+
+
+def _folded_near(cadences: Cadences, ephemeris: Ephemeris, width: float) -> Cadences:
+    """The cadences within ``width`` durations around the transits, folded on one of them in bins of a fortieth."""
+    near = near_transit(cadences.time, ephemeris, width) & (cadences.weight > 0)
+    step = ephemeris.duration / SHAPE_BINS
+    weight = cadences.weight[near]
+    used, row = np.unique(
+        np.floor(centred_phase(cadences.time[near], ephemeris) / step).astype(np.int64), return_inverse=True
+    )
+    total = np.asarray(np.bincount(row, weight), dtype=np.float64)
+    flux = np.bincount(row, weight * cadences.flux[near]) / total
+    time = np.asarray(ephemeris.epoch + (used + 0.5) * step, dtype=np.float64)
+    return Cadences(time, flux, total)
 
 
 def measure(cadences: Cadences, ephemeris: Ephemeris, sigma: float) -> Measurement:

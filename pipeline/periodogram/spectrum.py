@@ -6,13 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.periodogram import binned, noise
+from pipeline.periodogram import binned, noise, reference
 from pipeline.periodogram.grid import Grid
 from pipeline.types import Floats
 
-VERSION = 1
-
-Fold = Callable[..., tuple[NDArray[np.float32], NDArray[np.int32]]]
+VERSION = 2
 
 BINS_PER_DURATION = 6  # of the box; 8 for shapes that are not flat
 SCREEN = 0.8  # of the threshold or the highest peak: a period below it with the first template is not tried with others
@@ -25,18 +23,26 @@ class Spectrum:
 
     period: Floats  # (p,) days
     snr: NDArray[np.float32]  # (p, stars)
+    inverted: NDArray[np.float32]  # (p, stars) the same of the light curve turned upside down, first template
     duration: NDArray[np.int16]  # (p, stars) index into the grid's durations
     template: NDArray[np.int16]  # (p, stars) index into the templates
-    epoch: Floats  # (p, stars) BTJD of a transit centre
     sigma: Floats  # (d, templates, stars) measured scatter of numerator / sqrt(denominator); 0 where not measured
     noise: Floats  # (d, stars) the same as the depth of a box-shaped transit, fraction
-    deepest: tuple[
-        tuple[float, float, float], ...
-    ]  # of each star: period, epoch, duration of the highest unscaled peak
+    deepest: tuple[tuple[float, float], ...]  # of each star: period and duration of the highest unscaled peak
 
 
-def kernel(backend: str) -> Fold:
-    """The fold of this name: "numpy", "numba" or "jax".
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """The functions of one backend; ``binned`` and ``reference`` specify them."""
+
+    bin_light_curve: Callable[..., binned.BinnedSeries]
+    correlate: Callable[..., binned.FilteredSeries]
+    fold: Callable[..., tuple[NDArray[np.float32], NDArray[np.float32]]]
+    sums_inside: Callable[..., tuple[float, float, float]]
+
+
+def kernel(backend: str) -> Kernel:
+    """The kernel of this name: "numpy", "numba" or "jax".
 
     Raises
     ------
@@ -44,14 +50,21 @@ def kernel(backend: str) -> Fold:
         If there is no such backend.
     """
     if backend == "numba":
-        from pipeline.periodogram.numba_kernel import fold
-    elif backend == "numpy":
-        from pipeline.periodogram.reference import fold
-    elif backend == "jax":
-        from pipeline.periodogram.jax_kernel import fold
-    else:
-        raise ValueError(f"no search backend is called {backend!r}; there are numpy, numba and jax")
-    return fold
+        from pipeline.periodogram import numba_kernel
+
+        return Kernel(
+            numba_kernel.bin_light_curve, numba_kernel.correlate, numba_kernel.fold, numba_kernel.sums_inside
+        )  # fmt: skip
+    if backend == "numpy":
+        return Kernel(binned.bin_light_curve, binned.correlate, reference.fold, reference.sums_inside)
+    if backend == "jax":
+        # what the fold needs is made on the host
+        from pipeline.periodogram import jax_kernel, numba_kernel
+
+        return Kernel(
+            numba_kernel.bin_light_curve, numba_kernel.correlate, jax_kernel.fold, numba_kernel.sums_inside
+        )  # fmt: skip
+    raise ValueError(f"no search backend is called {backend!r}; there are numpy, numba and jax")
 
 
 def bins_for(template: str) -> int:
@@ -59,25 +72,46 @@ def bins_for(template: str) -> int:
     return BINS_PER_DURATION if template == "box" else BINS_PER_DURATION + 2
 
 
-def rebin_for(series: binned.BinnedSeries, duration: float, bins_per_duration: int) -> binned.BinnedSeries:
-    """Rebin to a fraction of the duration, with room for a template around each stretch."""
-    factor = binned.rebin_factor(duration, series.width, bins_per_duration)
-    return binned.rebin(series, factor, binned.padding(duration, factor * series.width))
+@dataclass(frozen=True, slots=True, eq=False)
+class Series:
+    """Light curves that share their cadences, ready to be binned for any duration."""
+
+    time: Floats  # (n,) BTJD
+    flux: Floats  # (stars, n) less the weighted mean
+    weight: Floats  # (n,)
+    narrowest: float  # days; no bin is narrower
+
+    def filtered(
+        self, with_kernel: Kernel, duration: float, template: str, bins_per_duration: int
+    ) -> binned.FilteredSeries:
+        """Bin to a fraction of the duration and filter."""
+        width = max(self.narrowest, duration / bins_per_duration)
+        start, pad = float(self.time[0]), binned.padding(duration, width)
+        series = with_kernel.bin_light_curve(self.time, self.flux, self.weight, start, width, pad)
+        return filtered(with_kernel, series, duration, template)
+
+
+def filtered(with_kernel: Kernel, series: binned.BinnedSeries, duration: float, template: str) -> binned.FilteredSeries:
+    """Filter a padded series with a template of this duration."""
+    # to the thousandth of a bin: then most durations of a search share their taps
+    width = round(duration / series.width, 3)
+    taps, half_later = (binned.template_taps(template, width, shift) for shift in (0.0, 0.5))
+    return with_kernel.correlate(series, taps, half_later)
 
 
 def measure_spectrum(
-    series: binned.BinnedSeries, grid: Grid, templates: Sequence[str], fold: Fold, threshold: float = 0.0
+    series: Series, grid: Grid, templates: Sequence[str], with_kernel: Kernel, threshold: float = 0.0
 ) -> Spectrum:
-    """Search binned series at every period of a grid.
+    """Search light curves at every period of a grid.
 
     Parameters
     ----------
-    series : BinnedSeries
+    series : Series
         One or several stars.
     grid : Grid
     templates : sequence of str
         The first is tried at every period and wins where two are equal.
-    fold : callable
+    with_kernel : Kernel
         From :func:`kernel`.
     threshold : float
         Signal-to-noise worth having. The other templates are tried only at periods where the first reaches 0.8 of
@@ -90,57 +124,49 @@ def measure_spectrum(
     Spectrum
         Signal-to-noise 0 at periods where no phase holds 1.5 transits or the flux does not vary.
     """
-    stars = series.weighted_flux.shape[1]
+    stars = series.flux.shape[0]
     total = float(series.weight.sum())
     shape = (grid.period.size, stars)
     snr = np.zeros(shape, dtype=np.float32)
+    inverted = np.zeros(shape, dtype=np.float32)
     best_duration = np.zeros(shape, dtype=np.int16)
     best_template = np.zeros(shape, dtype=np.int16)
-    epoch = np.full(shape, series.start)
     sigma = np.zeros((grid.durations.size, len(templates), stars))
     depth_noise = np.zeros((grid.durations.size, stars))
     highest = np.zeros(stars)
-    deepest = [(0.0, 0.0, 0.0)] * stars
-    wanted = np.ones(shape, dtype=np.bool_)
-    rebinned: dict[tuple[int, int], binned.BinnedSeries] = {}
+    deepest = [(0.0, 0.0)] * stars
+    wanted: NDArray[np.bool_] | None = None
     for j, template in enumerate(templates):
         if j == 1 and threshold > 0:
-            wanted = snr >= SCREEN * np.maximum(threshold, snr.max(axis=0, initial=0.0))
-        if not wanted.any():
-            break
+            wanted = (snr >= SCREEN * np.maximum(threshold, snr.max(axis=0, initial=0.0))).any(axis=1)
+            if not wanted.any():
+                break
         for i, duration in enumerate(grid.durations):
-            bins = bins_for(template)
-            if (i, bins) not in rebinned:
-                rebinned[i, bins] = rebin_for(series, float(duration), bins)
-            filtered = binned.filter_series(rebinned[i, bins], float(duration), template)
-            sigma[i, j] = noise.filtered_scatter(filtered)
-            if j == 0:
-                depth_noise[i] = noise.depth_noise(filtered, sigma[i, j])
-            tried = np.arange(grid.first[i], grid.last[i])
-            tried = tried[wanted[tried].any(axis=1)]
-            if tried.size == 0:
+            if wanted is None:
+                tried = slice(int(grid.first[i]), int(grid.last[i]))
+            else:
+                tried = grid.first[i] + np.flatnonzero(wanted[grid.first[i] : grid.last[i]])
+            period = grid.period[tried]
+            if period.size == 0 and j > 0:
                 continue
-            power, phase_bin = fold(
-                filtered.numerator,
-                filtered.denominator,
-                filtered.first,
-                filtered.length,
-                filtered.offset,
-                grid.period[tried] / filtered.width,
-                total,
-                LEAST_TRANSITS * float(filtered.denominator.max()),
-            )
-            centre = filtered.start + (phase_bin + 0.5) * filtered.width
+            ready = series.filtered(with_kernel, float(duration), template, bins_for(template))
+            scatter = sigma[i, j] = noise.filtered_scatter(ready)
+            if j == 0:
+                depth_noise[i] = noise.depth_noise(ready, scatter)
+            floor = LEAST_TRANSITS * float(ready.denominator.max())
+            power, below = with_kernel.fold(ready.numerator, ready.denominator, period / ready.width, total, floor)
             for star, top in enumerate(np.argmax(power, axis=0)):
                 if power[top, star] > highest[star]:
                     highest[star] = power[top, star]
-                    deepest[star] = (float(grid.period[tried[top]]), float(centre[top, star]), float(duration))
-            inverse = np.divide(1.0, sigma[i, j], out=np.zeros(stars), where=sigma[i, j] > 0)
-            value = power * inverse.astype(np.float32)
-            row, column = np.nonzero((value > snr[tried]) & wanted[tried])
-            at = tried[row], column
-            snr[at] = value[row, column]
-            best_duration[at] = i
-            best_template[at] = j
-            epoch[at] = centre[row, column]
-    return Spectrum(grid.period, snr, best_duration, best_template, epoch, sigma, depth_noise, tuple(deepest))
+                    deepest[star] = (float(period[top]), float(duration))
+            inverse = np.divide(1.0, scatter, out=np.zeros(stars), where=scatter > 0).astype(np.float32)
+            power *= inverse
+            if j == 0:
+                inverted[tried] = np.maximum(inverted[tried], below * inverse)
+            better = power > snr[tried]
+            snr[tried] = np.where(better, power, snr[tried])
+            best_duration[tried] = np.where(better, np.int16(i), best_duration[tried])
+            best_template[tried] = np.where(better, np.int16(j), best_template[tried])
+    return Spectrum(
+        grid.period, snr, inverted, best_duration, best_template, sigma, depth_noise, tuple(deepest)
+    )  # fmt: skip

@@ -10,12 +10,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pipeline.periodogram import binned, noise
+from pipeline.periodogram import noise
 from pipeline.periodogram.grid import LARGEST_DUTY, Grid
-from pipeline.periodogram.spectrum import BINS_PER_DURATION, Spectrum, rebin_for
+from pipeline.periodogram.spectrum import BINS_PER_DURATION, Kernel, Series, Spectrum
 from pipeline.types import Floats
 
-VERSION = 1
+VERSION = 2
 
 OVERSAMPLE = 10  # phase bins per shortest duration
 REFINE_WIDTH = 0.02  # of the best coarse period, on both sides
@@ -132,6 +132,7 @@ def measure_spectrum(
     flux: Floats,
     weight: Floats,
     grid: Grid,
+    with_kernel: Kernel,
     *,
     coarse_nperiods: int = 2000,
     refine_nperiods: int = 3000,
@@ -145,6 +146,8 @@ def measure_spectrum(
         Days; flux less its weighted mean; relative weights.
     grid : Grid
         Its limits and durations are used, not its periods.
+    with_kernel : Kernel
+        Measures the scatter.
     coarse_nperiods : int
         Equally spaced in period.
     refine_nperiods : int
@@ -158,11 +161,8 @@ def measure_spectrum(
         Of one star; scaled, as everywhere, by the scatter measured at each duration.
     """
     low, high = float(grid.period[0]), float(grid.period[-1])
-    series = binned.bin_light_curve(time, flux[:, None], weight, float(time[0]), float(grid.durations[0]) / 6.0)
-    filtered = [
-        binned.filter_series(rebin_for(series, float(duration), BINS_PER_DURATION), float(duration), "box")
-        for duration in grid.durations
-    ]
+    series = Series(time, flux[None], weight, 0.0)
+    filtered = [series.filtered(with_kernel, float(duration), "box", BINS_PER_DURATION) for duration in grid.durations]
     sigma = np.stack([noise.filtered_scatter(item) for item in filtered])
     depth_noise = np.stack([noise.depth_noise(item, scatter) for item, scatter in zip(filtered, sigma, strict=True)])
     sampled = downsample(time, flux, weight, downsample_limit)
@@ -171,16 +171,16 @@ def measure_spectrum(
     around = float(coarse[int(np.argmax(_scaled(passes[0][1], passes[0][2], sigma[:, 0])))])
     fine = np.linspace(max(low, around * (1 - REFINE_WIDTH)), min(high, around * (1 + REFINE_WIDTH)), refine_nperiods)
     passes.append((fine, *box_least_squares(*sampled, fine, grid.durations)))
-    period, snr, which, epoch = (np.concatenate(columns) for columns in zip(*passes, strict=True))
+    period, snr, which, _ = (np.concatenate(columns) for columns in zip(*passes, strict=True))
     top = int(np.argmax(snr))
-    deepest = (float(period[top]), float(epoch[top]), float(grid.durations[which[top]]))
+    deepest = (float(period[top]), float(grid.durations[which[top]]))
     period, order = np.unique(period, return_index=True)
     return Spectrum(
         period,
         _scaled(snr, which, sigma[:, 0])[order, None].astype(np.float32),
+        np.zeros((period.size, 1), dtype=np.float32),
         which[order, None].astype(np.int16),
         np.zeros((period.size, 1), dtype=np.int16),
-        epoch[order, None],
         sigma[:, None, :],
         depth_noise,
         (deepest,),
