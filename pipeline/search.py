@@ -15,7 +15,7 @@ from annotated_types import Ge, Gt, Le
 from pipeline.periodogram import binned, grid, noise, nulls, refine, spectrum
 from pipeline.types import Floats, LightCurve, SearchResult, Star, TransitSignal
 
-VERSION = 2
+VERSION = 3
 
 LONG_SERIES = 60.0  # observed days beyond which the base bin is 10 minutes instead of 5
 PEAKS_REFINED = 3  # of each pass
@@ -26,6 +26,7 @@ LONGEST_FIT = 1.5  # a fitted duration over the longest one tried
 FIT_MAY_LOSE = 0.9  # of the detected signal-to-noise a fitted shape must keep
 OWN_NOISE = 1.5  # signal-to-noise without a signal's own transits over that with them, beyond which it is believed
 CERTAIN = 15.0  # signal-to-noise that needs no scrambles to be told from noise
+ONE_IN_A_THOUSAND = 3.09  # standard deviations of a normal
 FEW_TRANSITS = 3  # up to this many, each must be significant alone
 
 
@@ -48,9 +49,9 @@ class SearchSettings:
     min_points: Annotated[int, Ge(3)] = 50  # fewest cadences worth searching
     max_signals: Annotated[int, Ge(1)] = 4  # per star
     min_transits: Annotated[int, Ge(2)] = 2  # distinct transits of which at least half was observed
-    event_snr: Annotated[float, Ge(0)] = 4.0  # each transit alone must reach it where there are three or fewer
+    event_snr: Annotated[float, Ge(0)] = 2.5  # each transit alone must reach it where there are three or fewer
     event_share: Annotated[float, Gt(0), Le(1)] = 0.75  # largest share of snr**2 one transit may have
-    consistent_snr: Annotated[float, Ge(0)] = 5.0  # snr over the root of the transits' reduced chi-square
+    consistent_snr: Annotated[float, Ge(0)] = 5.0  # snr over the root of chi-square's excess, where transits disagree
     max_removed_events: Annotated[int, Ge(0)] = 2  # lone dips that are masked, and the rest searched again
     scrambles: Annotated[int, Ge(0)] = 3  # orders of its days a star with a signal is searched in for false alarms
     mask_width: Annotated[float, Ge(1)] = 1.5  # durations masked around the transits of a signal found
@@ -356,8 +357,8 @@ def _refined_peaks(
 ) -> list[_Found]:
     """The highest peaks of a coarse spectrum, refined; strongest first.
 
-    Peaks that no refinement lifts over the threshold are measured where they are, and only until nothing speaks against
-    one; of the others each harmonic is tried.
+    Peaks that no refinement lifts over the threshold are told as the coarse spectrum has them, for refinement lifts
+    noise more than transits, and only until nothing speaks against one; of the others each harmonic is tried.
     """
     power = current.snr[:, column].astype(np.float64)
     spread = float(power.std())
@@ -385,9 +386,13 @@ def _refined_peaks(
             )  # fmt: skip
         if trial is None:
             continue
-        ephemeris = refine.polish(cadences, trial, sigma_of, prepared.limits, with_kernel=with_kernel)
-        measurement = refine.measure(cadences, ephemeris, _sigma(sigma_of, ephemeris))
-        snr = measurement.snr
+        if hopeless and settings.method == "matched-filter":
+            ephemeris, snr = trial, peak.snr
+            measurement = replace(refine.measure(cadences, ephemeris, _sigma(sigma_of, ephemeris)), snr=snr)
+        else:
+            ephemeris = refine.polish(cadences, trial, sigma_of, prepared.limits, with_kernel=with_kernel)
+            measurement = refine.measure(cadences, ephemeris, _sigma(sigma_of, ephemeris))
+            snr = measurement.snr
         if snr >= settings.snr:
             ephemeris, measurement = _fitted(prepared, cadences, ephemeris, tuple(sigma_of), measurement, with_kernel)
         sde = (peak.snr - float(power.mean())) / spread if spread > 0 else 0.0
@@ -474,13 +479,20 @@ def _veto(found: _Found, settings: SearchSettings) -> str | None:
             f"of {measurement.n_transits} transits the weakest reaches {float(whole.min()):.1f}, "
             f"[search] event_snr is {settings.event_snr:g}"
         )
-    consistent = measurement.snr / np.sqrt(max(1.0, measurement.chi_square))
+    excess = measurement.chi_square / chi_square_limit(measurement.cycle.size - 1)
+    consistent = measurement.snr / np.sqrt(max(1.0, excess))
     if consistent < share * settings.consistent_snr:
         return (
-            f"its transits disagree in depth: {measurement.snr:.1f} / sqrt({measurement.chi_square:.1f}) is "
-            f"{consistent:.1f}, [search] consistent_snr is {settings.consistent_snr:g}"
+            f"its transits disagree in depth, chi-square {measurement.chi_square:.1f}: S/N {measurement.snr:.1f} / "
+            f"sqrt({excess:.1f}) is {consistent:.1f}, [search] consistent_snr is {settings.consistent_snr:g}"
         )
     return None
+
+
+def chi_square_limit(freedom: int) -> float:
+    """Reduced chi-square that chance exceeds once in a thousand (Wilson & Hilferty 1931, PNAS 17, 684)."""
+    spread = 2.0 / (9.0 * max(freedom, 1))
+    return float((1.0 - spread + ONE_IN_A_THOUSAND * np.sqrt(spread)) ** 3)
 
 
 def _strongest_event(time: Floats, found: _Found, settings: SearchSettings) -> np.ndarray:

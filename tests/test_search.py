@@ -128,6 +128,30 @@ def test_white_noise_stays_below_the_threshold():
     assert max(heights) < 6.5
 
 
+@pytest.mark.parametrize("red", [0.0, 0.5])
+def test_a_false_alarm_probability_is_not_a_boast(red):
+    """Of eighty stars without a planet, few say that noise would seldom do this."""
+    time = sampling()
+    slow = np.random.default_rng(9).normal(0.0, red * SIGMA, (80, 375))
+    drift = [np.interp(time, np.arange(1599.0, 1629.0, 0.08), each) for each in slow]
+    curves = [
+        LightCurve(time, light_curve(time=time, seed=k).flux + drift[k], np.full(time.size, SIGMA)) for k in range(80)
+    ]
+    chances = np.array([result.best.false_alarm_probability for result in search_many(curves, QUICK, [SUN] * 80)])
+    # binomial: of eighty, eight are expected below a tenth, and more than fifteen come once in a hundred
+    assert (chances < 0.1).sum() <= 15
+    assert (chances < 0.01).sum() <= 4
+    assert np.median(chances) > 0.3
+
+
+def test_a_planet_is_hardly_a_false_alarm():
+    result = search(light_curve([(3.317, 1601.234, 0.13, 1.1e-3)]), replace(QUICK, scrambles=4), SUN)
+    assert 8.0 < result.best.snr < 15.0
+    assert result.best.false_alarm_probability < 1e-4
+    assert result.best.false_alarm_nulls == 9
+    assert result.best.chi_square < 3.0
+
+
 def test_finds_two_planets_and_numbers_them_by_strength():
     weak, strong = (2.213, 1600.9, 0.1, 1.4e-3), (5.871, 1602.2, 0.15, 4e-3)
     result = search(light_curve([weak, strong]), replace(QUICK, max_signals=4), SUN)
