@@ -19,7 +19,7 @@ VERSION = 3
 
 LONG_SERIES = 60.0  # observed days beyond which the base bin is 10 minutes instead of 5
 PEAKS_REFINED = 3  # of each pass
-WORTH_REFINING = 0.9  # of the threshold: below it refinement lifts no peak over it, and only the highest is refined
+WORTH_REFINING = 0.8  # of the threshold: below it refinement lifts no peak over it
 PEAK_SHARE = 0.85  # of the highest peak's signal-to-noise, below which a peak is not refined
 ALIASES = (1.0, 0.5, 2.0, 1.0 / 3.0, 3.0, 2.0 / 3.0, 1.5)
 LONGEST_FIT = 1.5  # a fitted duration over the longest one tried
@@ -355,11 +355,7 @@ def _refined_peaks(
     settings: SearchSettings,
     with_kernel: spectrum.Kernel,
 ) -> list[_Found]:
-    """The highest peaks of a coarse spectrum, refined; strongest first.
-
-    Peaks that no refinement lifts over the threshold are told as the coarse spectrum has them, for refinement lifts
-    noise more than transits, and only until nothing speaks against one; of the others each harmonic is tried.
-    """
+    """The highest peaks of a coarse spectrum, refined, strongest first; low ones only until one is sound."""
     power = current.snr[:, column].astype(np.float64)
     spread = float(power.std())
     names: tuple[str, ...] = settings.templates if settings.method == "matched-filter" else ("box",)
@@ -372,33 +368,54 @@ def _refined_peaks(
         return []
     found: list[_Found] = []
     for peak in _peaks(prepared, current, column, names):
-        hopeless = peak.snr < WORTH_REFINING * settings.snr
-        if hopeless and any(_veto(item, settings) is None for item in found):
+        if peak.snr < WORTH_REFINING * settings.snr and any(_veto(item, settings) is None for item in found):
             break
-        if hopeless or settings.method == "two-pass-bls":
+        refined = _refined(prepared, cadences, peak, float(current.period[0]), sigma_of, settings, with_kernel)
+        if refined is not None and refined[1].snr > 0:
+            sde = (peak.snr - float(power.mean())) / spread if spread > 0 else 0.0
+            found.append(_Found(peak, *refined, sde))
+    return sorted(found, key=lambda item: (not _is_strong(item, settings), -item.height))
+
+
+def _refined(
+    prepared: _Prepared,
+    cadences: refine.Cadences,
+    peak: refine.Peak,
+    shortest: float,
+    sigma_of: refine.SigmaOf,
+    settings: SearchSettings,
+    with_kernel: spectrum.Kernel,
+) -> tuple[refine.Ephemeris, refine.Measurement, float] | None:
+    """A peak with what was measured of it and its signal-to-noise; None if nothing dims.
+
+    A peak that refinement does not lift over the threshold is told as the coarse spectrum has it: it lifts noise more
+    than transits.
+    """
+    older = settings.method == "two-pass-bls"
+    if older or peak.snr >= WORTH_REFINING * settings.snr:
+        if older:
             trial = refine.locate(cadences, peak, with_kernel)
         else:
             # only a signal may be named by a period below those asked for: there noise has many more chances
-            known = peak.snr >= settings.snr
-            limits = prepared.limits if known else (float(current.period[0]) * (1 - 1e-9), prepared.limits[1])
+            lowest = prepared.limits[0] if peak.snr >= settings.snr else shortest * (1 - 1e-9)
+            limits = (lowest, prepared.limits[1])
             trial = refine.scan_harmonics(
                 cadences, peak, tuple(sigma_of), sigma_of, prepared.grid, limits, with_kernel
             )  # fmt: skip
         if trial is None:
-            continue
-        if hopeless and settings.method == "matched-filter":
-            ephemeris, snr = trial, peak.snr
-            measurement = replace(refine.measure(cadences, ephemeris, _sigma(sigma_of, ephemeris)), snr=snr)
-        else:
-            ephemeris = refine.polish(cadences, trial, sigma_of, prepared.limits, with_kernel=with_kernel)
-            measurement = refine.measure(cadences, ephemeris, _sigma(sigma_of, ephemeris))
-            snr = measurement.snr
+            return None
+        ephemeris = refine.polish(cadences, trial, sigma_of, prepared.limits, with_kernel=with_kernel)
+        measurement = refine.measure(cadences, ephemeris, _sigma(sigma_of, ephemeris))
+        snr = measurement.snr
         if snr >= settings.snr:
-            ephemeris, measurement = _fitted(prepared, cadences, ephemeris, tuple(sigma_of), measurement, with_kernel)
-        sde = (peak.snr - float(power.mean())) / spread if spread > 0 else 0.0
-        if measurement.snr > 0:
-            found.append(_Found(peak, ephemeris, measurement, snr, sde))
-    return sorted(found, key=lambda item: (not _is_strong(item, settings), -item.height))
+            fitted = _fitted(prepared, cadences, ephemeris, tuple(sigma_of), measurement, with_kernel)
+            return *fitted, snr
+        if older:
+            return ephemeris, measurement, snr
+    located = refine.locate(cadences, peak, with_kernel)
+    if located is None:
+        return None
+    return located, replace(refine.measure(cadences, located, _sigma(sigma_of, located)), snr=peak.snr), peak.snr
 
 
 def _peaks(prepared: _Prepared, current: spectrum.Spectrum, column: int, names: Sequence[str]) -> list[refine.Peak]:
