@@ -26,6 +26,7 @@ WIDTH_RATIO = 1.3  # of neighbouring window widths: what lies beyond the period 
 TABLE_RATIO = 2.0  # of neighbouring table sizes: costs memory alone
 SMALLEST = 64  # rows of a window
 FEWEST = 8  # rows or columns of a table
+TOGETHER = 4  # windows added in one step; sums are read and written a quarter as often
 PERIODS = 2048  # folded by one call
 KEPT_PLANS = 64  # plans kept for the next light curve: one for each duration
 
@@ -43,7 +44,7 @@ class _Windows:
     """Windows to be added: where each begins, and how many there are of each sum."""
 
     starts: jax.Array  # (sums, most) int32
-    counts: jax.Array  # (sums,) int32
+    counts: jax.Array  # (sums,) int32, steps of ``TOGETHER`` windows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,10 +72,17 @@ def _sum_windows(lines: jax.Array, starts: jax.Array, counts: jax.Array, width: 
 
 
 def _added(lines: jax.Array, starts: jax.Array, count: jax.Array, width: int) -> jax.Array:
-    """One sum of windows, (lines, width)."""
+    """One sum of ``count`` times ``TOGETHER`` windows, (lines, width)."""
+
+    def window(i: jax.Array) -> jax.Array:
+        return jax.lax.dynamic_slice(lines, (jnp.int32(0), starts[i]), (lines.shape[0], width))
 
     def add(i: jax.Array, total: jax.Array) -> jax.Array:
-        return total + jax.lax.dynamic_slice(lines, (jnp.int32(0), starts[i]), (lines.shape[0], width))
+        first = i * jnp.int32(TOGETHER)
+        several = [window(first + jnp.int32(k)) for k in range(TOGETHER)]
+        while len(several) > 1:
+            several = [a + b for a, b in zip(several[::2], several[1::2], strict=True)]
+        return total + several[0]
 
     return jax.lax.fori_loop(jnp.int32(0), count, add, jnp.zeros((lines.shape[0], width), jnp.float32))
 
@@ -201,10 +209,13 @@ def _group(
     count = rung(chosen.size, TABLE_RATIO, FEWEST)
     phases = np.zeros(count, dtype=np.int32)
     phases[: chosen.size] = [tree.phases(period) for period in period_bins[chosen]]
+    # what fills up a step is a window of zeros: the margin of the series, or the end of the sums
+    after_lower = rung(len(lower), TABLE_RATIO, FEWEST) * widths[0] if has_lower else 0
+    after_upper = rung(len(upper), TABLE_RATIO, FEWEST) * widths[1] if has_upper else after_lower
     return _Group(
-        _table(lower) if has_lower else None,
-        _table(upper) if has_upper else None,
-        _table(top),
+        _table(lower, 0) if has_lower else None,
+        _table(upper, after_lower) if has_upper else None,
+        _table(top, after_upper),
         widths,
         jnp.asarray(phases),
         chosen,
@@ -241,14 +252,13 @@ class _Places:
         return _Places(np.asarray(cycle), np.asarray(base), 0)
 
 
-def _table(windows: Sequence[NDArray[np.int64]]) -> _Windows:
-    """Windows as one table, padded to the sizes of the ladder."""
-    shape = tuple(
-        rung(size, TABLE_RATIO, FEWEST) for size in (len(windows), max((each.size for each in windows), default=1))
-    )
-    starts = np.zeros(shape, dtype=np.int32)
+def _table(windows: Sequence[NDArray[np.int64]], zeros: int) -> _Windows:
+    """Windows as one table, padded to the sizes of the ladder with windows that begin at ``zeros``."""
+    most = max((each.size for each in windows), default=1)
+    shape = (rung(len(windows), TABLE_RATIO, FEWEST), rung(most, TABLE_RATIO, FEWEST))
+    starts = np.full(shape, zeros, dtype=np.int32)
     counts = np.zeros(shape[0], dtype=np.int32)
     for row, each in enumerate(windows):
         starts[row, : each.size] = each
-        counts[row] = each.size
+        counts[row] = -(-each.size // TOGETHER)
     return _Windows(jnp.asarray(starts), jnp.asarray(counts))
