@@ -10,8 +10,11 @@ import pytest
 
 from hunter.__main__ import main
 from hunter.bench import machine, paired, peers, search, stars
+from hunter.bench.night import time_night
 from hunter.cli.bench import SECTIONS as TOLD
 from hunter.cli.bench import table
+from hunter.settings import load, overrides
+from hunter.skies import write_sector
 from pipeline.types import LightCurve
 
 TINY = search.Sizes(days=12.0, minutes=20.0, period_max=5.0, long_period_max=6.0, batches=(2, 3), several=2, sectors=2,
@@ -159,3 +162,16 @@ def test_the_machine_is_told():
     assert machine.machine()["cores"] == os.cpu_count()
     assert machine.installed(["numpy", "no-such-distribution"])["no-such-distribution"] is None
     assert machine.peak_memory() > 10_000_000
+
+
+def test_a_night_is_timed_in_two_processes(tmp_path):
+    write_sector(tmp_path / "sky", stars=4, seed=2, cadence_seconds=1200.0, mix={"quiet": 1.0}, damaged=0)
+    settings = load(str(tmp_path / "home"), overrides(archive__source=str(tmp_path / "sky")))
+    said = []
+    told = time_night(settings, workers=2, say=said.append)
+    assert told["targets"] == 4
+    assert told["processes"] == 2
+    assert told["hunt_stars_per_hour"] > told["notebook_stars_per_hour"] > 0
+    assert told["ratio"] == pytest.approx(told["ratio_without_pages"])  # quiet stars have no pages
+    assert told["milliseconds_by_phase"]["search"] > 0
+    assert told["machine"]["cores"] == os.cpu_count()

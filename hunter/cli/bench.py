@@ -25,15 +25,16 @@ bench = typer.Typer(
 
 
 @bench.command("night")
-@examples("hunter bench night --archive lightcurves/", "hunter bench night --archive lightcurves/ --rounds 5 --json")
+@examples("hunter bench night --archive lightcurves/", "hunter bench night --archive lightcurves/ --workers 2 --json")
 def bench_night(
     home: Home = None,
     archive: Annotated[str | None, typer.Option(metavar="DIR", help="Folder of light curves.")] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Paired repetitions; medians are printed.")] = 3,
     limit: Annotated[int | None, typer.Option(min=1, help="Use at most this many targets.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes, of the hunt and of the notebook stack.")] = 1,
     json: AsJson = False,
 ) -> None:
-    """Time whole hunts, one worker, against lightkurve + astropy BLS on the same files."""
+    """Time whole hunts against lightkurve + astropy BLS on the same files, in as many processes."""
     from hunter.bench.night import time_night
     from hunter.settings import SettingsError, find_home, load, overrides
 
@@ -43,13 +44,14 @@ def bench_night(
         home = str(Path.cwd())
     source = None if archive is None else str(Path(archive).expanduser().absolute())
     settings = load(home, overrides(archive__source=source))
-    found = time_night(settings, rounds=rounds, limit=limit, say=say)
+    found = time_night(settings, rounds=rounds, limit=limit, workers=workers, say=say)
     if json:
         give(found)
         return
     out = console()
-    out.print(f"hunt            {found['hunt_stars_per_hour']:>10,.0f} stars/hour, one process, everything included")
-    out.print(f"notebook stack  {found['notebook_stars_per_hour']:>10,.0f} stars/hour, one process")
+    several = "one process" if workers == 1 else f"{workers} processes"
+    out.print(f"hunt            {found['hunt_stars_per_hour']:>10,.0f} stars/hour, {several}, everything included")
+    out.print(f"notebook stack  {found['notebook_stars_per_hour']:>10,.0f} stars/hour, {several}")
     out.print(f"ratio           {found['ratio']:>10.1f}  with the pages of {found['candidates']} candidates")
     out.print(f"                {found['ratio_without_pages']:>10.1f}  without pages: the notebook stack makes none")
     out.print(f"medians of {found['rounds']} paired rounds over {found['targets']} light curves")
