@@ -93,6 +93,8 @@ def filtered_scatter(filtered: FilteredSeries) -> Floats:
 def depth_noise(filtered: FilteredSeries, scatter: Floats) -> Floats:
     """The scatter of the filter's output as the depth of one well-observed transit, (stars,) fraction: its CDPP."""
     denominator = filtered.denominator[0]
+    if denominator.size > ENOUGH_WINDOWS:
+        denominator = denominator[::THINNED]
     return scatter / np.sqrt(float(np.median(denominator[denominator >= 0.5 * denominator.max()])))
 
 

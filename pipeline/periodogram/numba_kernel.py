@@ -248,12 +248,23 @@ def _fold(series, half, left, rows, filled, periods, inverse_total, floor, highe
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _bin(time, flux, weight, start, width, pad, sums, total):
+    # cadences come in order of time: each bin is summed in a register and written once
     inverse = 1.0 / width
-    for i in range(time.size):
-        row = pad + math.floor((time[i] - start) * inverse + 1e-9)
-        total[row] += weight[i]
-        for star in range(flux.shape[0]):
-            sums[star, row] += weight[i] * flux[star, i]
+    for line in range(flux.shape[0] + 1):
+        row, held = pad, 0.0
+        for i in range(time.size):
+            here = pad + int((time[i] - start) * inverse + 1e-9)
+            if here != row:
+                if line == 0:
+                    total[row] = held
+                else:
+                    sums[line - 1, row] = held
+                row, held = here, 0.0
+            held += weight[i] if line == 0 else weight[i] * flux[line - 1, i]
+        if line == 0:
+            total[row] = held
+        else:
+            sums[line - 1, row] = held
 
 
 def bin_light_curve(
