@@ -5,7 +5,7 @@ their own periods; the number they chose is the engine's answer.
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
@@ -144,7 +144,11 @@ def cuvarbase(light_curves: Sequence[LightCurve], period: Floats, durations: Flo
 
 
 def optional(
-    light_curves: Sequence[LightCurve], period: Floats, durations: Floats, minutes: Sequence[float]
+    light_curves: Sequence[LightCurve],
+    period: Floats,
+    durations: Floats,
+    minutes: Sequence[float],
+    only: Collection[str] = OPTIONAL,
 ) -> tuple[list[Engine], dict[str, str]]:
     """The peers that are installed and run here; of the others, why they don't."""
     makers: dict[str, list[Callable[[], Engine]]] = {
@@ -156,7 +160,8 @@ def optional(
     }
     engines: list[Engine] = []
     absent: dict[str, str] = {}
-    for module, several in makers.items():
+    for module in only:
+        several = makers[module]
         if not present(module):
             absent[module] = "not installed"
             continue

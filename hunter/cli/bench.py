@@ -110,7 +110,7 @@ def _standing(row: dict[str, Any]) -> str:
     """How a figure stands to its goal."""
     lines = []
     if "goal_gib" in row:
-        lines.append(f"goal below {row['goal_gib']:g} GiB")
+        lines.append(f"goal below {row['goal_gib']:g} GiB, stretch {row['stretch_gib']:g} GiB")
     if "goal" in row:
         lines.append(f"goal {row['goal']:g} x")
         if row["stretch"] is not None:
