@@ -145,6 +145,9 @@ def white_sky(
 # ---- red noise and systematics --------------------------------------------------------------------------------------
 
 
+ROLES = [(regime, role) for regime in ("red", "rough") for role in ("null", "test null", "injection")]
+
+
 def red_star(regime: str, role: str, number: int) -> SimulatedStar:
     """A dwarf without planets whose noise is red.
 
@@ -191,7 +194,7 @@ def red_sky(regime: str, role: str, number: int, snr: tuple[float, float] | None
     """
     star = red_star(regime, role, number)
     sector = SectorSettings()
-    seed = SEED + number
+    seed = SEED + number + 1000 * ROLES.index((regime, role))  # noise is drawn by this and the star's key alone
     flat = clean([observe(star, sector, seed).observation()]).flat
     if snr is None:
         return Sky(regime, role, number, flat, star.star)
