@@ -369,7 +369,12 @@ class Cache:
         if self.folder is None:
             return PEERS[name](sky) if run else None
         place = self.folder / f"{sky.regime} {sky.role} {sky.number}".replace(" ", "_")
-        asked = [SEED, self.light_curve(place, sky.light_curve), installed(PACKAGES[name]), round(sky.period_min, 9)]
+        asked = [
+            SEED,
+            self.light_curve(place, sky.light_curve, run),
+            installed(PACKAGES[name]),
+            round(sky.period_min, 9),
+        ]
         entry = place.with_name(f"{place.name}.{PACKAGES[name]}.json")
         if entry.exists():
             kept = json.loads(entry.read_text())
@@ -384,7 +389,7 @@ class Cache:
         partial.replace(entry)
         return answer
 
-    def light_curve(self, place: Path, curve: LightCurve) -> str:
+    def light_curve(self, place: Path, curve: LightCurve, keep: bool) -> str:
         """The digest of the flux that was kept for a star; if it is no longer the same flux, that of the new one."""
         path = place.with_name(f"{place.name}.npy")
         scatter = float(np.median(np.abs(np.diff(curve.flux))))
@@ -392,9 +397,10 @@ class Cache:
             kept = np.load(path)
             if kept.shape == curve.flux.shape and np.abs(kept - curve.flux).max() < 0.01 * scatter:
                 return hashlib.sha256(kept.tobytes()).hexdigest()[:24]
-        partial = path.with_suffix(f".{os.getpid()}.npy")
-        np.save(partial, curve.flux.astype(np.float32))
-        partial.replace(path)
+        if keep:
+            partial = path.with_suffix(f".{os.getpid()}.npy")
+            np.save(partial, curve.flux.astype(np.float32))
+            partial.replace(path)
         return hashlib.sha256(curve.flux.astype(np.float32).tobytes()).hexdigest()[:24]
 
 
@@ -712,8 +718,8 @@ def unbinned(light_curve: LightCurve, period: float, epoch: float, duration: flo
 
 
 def phases(asked: argparse.Namespace) -> Row:
-    """Boxes of S/N 30 over white noise, at every phase; noise and its mirror image, so that it cancels on average."""
-    minutes, noise, snr = 2.0, 1e-3, 30.0
+    """Boxes of S/N 60 over white noise, at every phase; noise and its mirror image, so that it cancels on average."""
+    minutes, noise, snr = 2.0, 1e-3, 60.0
     random = stream(SEED, "phases")
     time = 1500.0 + np.arange(0.0, 27.4, minutes / 1440.0)
     grain = noise * random.standard_normal(time.size)
@@ -755,9 +761,8 @@ def phases(asked: argparse.Namespace) -> Row:
                 coarse.append(float(result.power.max()) / (snr / scatter))
                 folded.append(float(result.power.max()) / (snr / swollen))
                 told.append(best.snr / (snr / scatter))
-            rows.append(
-                (period, phase, float(np.mean(reported)), float(np.mean(coarse)), float(np.mean(told or [0.0])))
-            )
+            means = (float(np.mean(column)) for column in (reported, coarse, told or [0.0], folded))
+            rows.append((period, phase, *means))
         say(f"phases {period:.3f} d")
     say("", end="\n")
     table = np.array(rows)
