@@ -15,7 +15,7 @@ from annotated_types import Ge, Gt, Le
 from pipeline.periodogram import binned, grid, noise, nulls, refine, spectrum
 from pipeline.types import Floats, LightCurve, SearchResult, Star, TransitSignal
 
-VERSION = 3
+VERSION = 4
 
 LONG_SERIES = 60.0  # observed days beyond which the base bin is 10 minutes instead of 5
 PEAKS_REFINED = 3  # of each pass
@@ -51,7 +51,9 @@ class SearchSettings:
     min_transits: Annotated[int, Ge(2)] = 2  # distinct transits of which at least half was observed
     event_snr: Annotated[float, Ge(0)] = 2.5  # each transit alone must reach it where there are three or fewer
     event_share: Annotated[float, Gt(0), Le(1)] = 0.75  # largest share of snr**2 one transit may have
-    consistent_snr: Annotated[float, Ge(0)] = 5.0  # snr over the root of chi-square's excess, where transits disagree
+    consistent_snr: Annotated[float, Ge(0)] = (
+        5.0  # snr over the root of chi-square, where transits disagree more than by chance
+    )
     max_removed_events: Annotated[int, Ge(0)] = 2  # lone dips that are masked, and the rest searched again
     scrambles: Annotated[int, Ge(0)] = 3  # orders of its days a star with a signal is searched in for false alarms
     mask_width: Annotated[float, Ge(1)] = 1.5  # durations masked around the transits of a signal found
@@ -496,12 +498,12 @@ def _veto(found: _Found, settings: SearchSettings) -> str | None:
             f"of {measurement.n_transits} transits the weakest reaches {float(whole.min()):.1f}, "
             f"[search] event_snr is {settings.event_snr:g}"
         )
-    excess = measurement.chi_square / chi_square_limit(measurement.cycle.size - 1)
-    consistent = measurement.snr / np.sqrt(max(1.0, excess))
-    if consistent < share * settings.consistent_snr:
+    by_chance = measurement.chi_square <= chi_square_limit(measurement.cycle.size - 1)
+    consistent = measurement.snr / np.sqrt(max(1.0, measurement.chi_square))
+    if not by_chance and consistent < share * settings.consistent_snr:
         return (
-            f"its transits disagree in depth, chi-square {measurement.chi_square:.1f}: S/N {measurement.snr:.1f} / "
-            f"sqrt({excess:.1f}) is {consistent:.1f}, [search] consistent_snr is {settings.consistent_snr:g}"
+            f"its transits disagree in depth: {measurement.snr:.1f} / sqrt({measurement.chi_square:.1f}) is "
+            f"{consistent:.1f}, [search] consistent_snr is {settings.consistent_snr:g}"
         )
     return None
 
