@@ -1,6 +1,6 @@
 """Measure whole nights against the notebook stack, with one process and with two, and write benchmarks/night.json.
 
-    python -P benchmarks/night.py --data ../shared/data    64 simulated quiet stars, and real SPOC files
+    python -P benchmarks/night.py --data ../shared/data    32 simulated quiet stars, and real SPOC files
 
 The rows are those of ``hunter bench night --json``; the simulated sector is that of ``hunter.skies.write_sector``.
 """
@@ -27,7 +27,7 @@ SEED = 5
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="holds lightcurves/spoc; without it only simulated stars are hunted")
-    parser.add_argument("--stars", type=int, default=64)
+    parser.add_argument("--stars", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--workers", default="1,2")
     parser.add_argument("--out", type=Path, default=REPORT)
