@@ -16,15 +16,14 @@ in these files and is handled here:
 
 import csv
 import gzip
-import hashlib
-import json
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.datasets.labelled import LABELS, PLANETS, Dataset, Labelled, ViewsRefused, join_labelled, reasons_of
+from models.datasets.splits import assemble, of_stars
 from models.inputs import (
     GLOBAL_BINS,
     GLOBAL_WIDTH,
@@ -32,70 +31,15 @@ from models.inputs import (
     LOCAL_WIDTH,
     SCALARS,
     Rows,
-    box_means,
-    correlated_noise,
-    join,
-    measure,
     normalise,
     rebin,
 )
 
-REASONS = ("planet", "eclipsing_binary", "variable", "junk")  # as models.resnet1d.REASONS, which needs torch
-PLANETS = ("PC", "KP", "CP")
-REASON_OF = {"PC": 0, "KP": 0, "CP": 0, "EB": 1, "V": 2, "J": 3, "IS": 3}  # FP, FA, O and the unknown: -1
-LABELS = frozenset((*REASON_OF, "FP", "FA", "O"))
-SPLITS = ("test", "calibration", "validation", "train")
-SHARES = (0.15, 0.15, 0.10, 0.60)
 LICENCES = {
     "astronet_triage": "AstroNet-Triage views, github.com/yuliang419/Astronet-Triage, GPL-3 (arXiv:1904.02726)",
     "astronet_vetting": "AstroNet-Vetting labels, github.com/yuliang419/Astronet-Vetting, GPL-3 (arXiv:1904.02726)",
     "nigraha": "Nigraha views and scalars, github.com/ExoplanetML/Nigraha, MIT (arXiv:2101.09227)",
 }
-
-
-class ViewsRefused(ValueError):
-    """A file of views that cannot be used; the message is one line and says why."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Labelled:
-    """n rows with what is known of them."""
-
-    rows: Rows
-    planet: NDArray[np.bool_]  # (n,)
-    reason: NDArray[np.int64]  # (n,) index into REASONS, -1 where the label does not say
-    tic: NDArray[np.int64]  # (n,) ids exceed 2**31
-    place: NDArray[np.int64]  # (n,) row in the file it came from
-    source: NDArray[np.str_]  # (n,)
-    disposition: NDArray[np.str_]  # (n,) as published
-    period: NDArray[np.float64]  # (n,) days
-
-    def __len__(self) -> int:
-        return len(self.tic)
-
-    def take(self, index: NDArray) -> "Labelled":
-        """The rows of ``index``."""
-        rest = (getattr(self, item.name)[index] for item in fields(self) if item.name != "rows")
-        return Labelled(self.rows.take(index), *rest)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Dataset:
-    """Labelled rows with the group, the split and the weight of each, and an id that is the hash of it all."""
-
-    labelled: Labelled
-    group: NDArray[np.int64]  # (n,) smallest TIC among the stars and neighbours that belong together
-    split: NDArray[np.str_]  # (n,) one of SPLITS
-    weight: NDArray[np.float64]  # (n,) 1 over the rows of this star and label
-    id: str
-    notes: dict[str, int]  # what was dropped, by reason
-
-    def __len__(self) -> int:
-        return len(self.labelled)
-
-    def part(self, *splits: str) -> NDArray[np.int64]:
-        """Indices of the rows in any of ``splits``."""
-        return np.flatnonzero(np.isin(self.split, splits))
 
 
 def read_views(path: Path, stars: dict[int, dict[str, float]] | None = None) -> tuple[Labelled, dict[str, int]]:
@@ -150,14 +94,6 @@ def _log10(values: NDArray) -> NDArray[np.float64]:
     return np.log10(np.where(values > 0, values, np.nan))
 
 
-def _of_stars(tic: NDArray, stars: dict[int, dict[str, float]], name: str) -> NDArray[np.float64]:
-    return np.array([stars.get(int(t), {}).get(name, np.nan) for t in tic], dtype=np.float64)
-
-
-def _reasons(disposition: NDArray) -> NDArray[np.int64]:
-    return np.array([REASON_OF.get(str(d), -1) for d in disposition], dtype=np.int64)
-
-
 def _astronet(columns: dict[str, NDArray], stars: dict[int, dict[str, float]]) -> tuple[Labelled, dict[str, int]]:
     tic = columns["tic_id"].astype(np.int64)
     period = columns["Period"].astype(np.float64)
@@ -169,7 +105,7 @@ def _astronet(columns: dict[str, NDArray], stars: dict[int, dict[str, float]]) -
             "log10_depth": np.clip(_log10(depth_ppm * 1e-6), -5, 0),  # a few fits ran to 300 times the star
             "duration_over_period": columns["Duration"] / period,  # days in the npz
             "log10_snr": _log10(columns["SN"]),
-            **{name: _of_stars(tic, stars, name) for name in ("tmag", "radius", "teff")},
+            **{name: of_stars(tic, stars, name) for name in ("tmag", "radius", "teff")},
         },
     )
     whole, close = columns["global_view"].astype(np.float32), columns["local_view"].astype(np.float32)
@@ -191,9 +127,9 @@ def _nigraha(columns: dict[str, NDArray], stars: dict[int, dict[str, float]]) ->
             "log10_depth": np.clip(_log10(depth), -5, 0),
             "duration_over_period": columns["Duration"] / 24 / period,  # hours
             "log10_snr": _log10(columns["snr"]),
-            "tmag": np.where(np.isfinite(tmag), tmag, _of_stars(tic, stars, "tmag")),
+            "tmag": np.where(np.isfinite(tmag), tmag, of_stars(tic, stars, "tmag")),
             # the radii and temperatures of this set are standardised with unknown constants: taken from the other
-            **{name: _of_stars(tic, stars, name) for name in ("radius", "teff")},
+            **{name: of_stars(tic, stars, name) for name in ("radius", "teff")},
         },
     )
     views, good = {}, np.ones(len(tic), dtype=bool)
@@ -239,7 +175,7 @@ def _labelled(rows: Rows, disposition, tic, period, source: str, good) -> tuple[
     everything = Labelled(
         rows,
         np.isin(disposition, PLANETS),
-        _reasons(disposition),
+        reasons_of(disposition),
         tic,
         np.arange(len(tic)),
         np.full(len(tic), source, dtype="U16"),
@@ -247,13 +183,6 @@ def _labelled(rows: Rows, disposition, tic, period, source: str, good) -> tuple[
         period,
     )
     return everything.take(np.flatnonzero(good)), {f"{source}: a view is NaN throughout": int((~good).sum())}
-
-
-def join_labelled(parts: Iterable[Labelled]) -> Labelled:
-    """All rows of all parts, in order."""
-    parts = list(parts)
-    rest = (np.concatenate([getattr(p, item.name) for p in parts]) for item in fields(Labelled) if item.name != "rows")
-    return Labelled(join([p.rows for p in parts]), *rest)
 
 
 def read_stars(path: Path) -> tuple[dict[int, dict[str, float]], dict[tuple[int, int], dict[str, str]]]:
@@ -276,43 +205,6 @@ def read_stars(path: Path) -> tuple[dict[int, dict[str, float]], dict[tuple[int,
                 if line[column]
             }
     return stars, lines
-
-
-def groups(tic: NDArray, period: NDArray, stars: dict[int, dict[str, float]]) -> NDArray[np.int64]:
-    """Smallest TIC of the connected component of each row.
-
-    Two stars are joined when they lie within 0.1 degrees and their periods agree within 3e-4, or one is twice the
-    other: the same eclipse seen in blended neighbours.
-    """
-    parent = {int(t): int(t) for t in tic}
-
-    def root(t: int) -> int:
-        while parent[t] != t:
-            parent[t] = parent[parent[t]]
-            t = parent[t]
-        return t
-
-    ra, dec = _of_stars(tic, stars, "ra"), _of_stars(tic, stars, "dec")
-    placed = np.flatnonzero(np.isfinite(ra) & np.isfinite(dec) & (period > 0))
-    placed = placed[np.argsort(dec[placed], kind="stable")]
-    ends = np.searchsorted(dec[placed], dec[placed] + 0.1, side="right")
-    for first, one in enumerate(placed):
-        near = placed[first + 1 : ends[first]]
-        apart = np.hypot((ra[near] - ra[one] + 180) % 360 - 180, 0) * np.cos(np.deg2rad(dec[one]))
-        near = near[np.hypot(apart, dec[near] - dec[one]) < 0.1]
-        ratio = period[near] / period[one]
-        same = np.minimum.reduce([np.abs(ratio / m - 1) for m in (0.5, 1.0, 2.0)]) < 3e-4
-        for other in near[same]:
-            a, b = root(int(tic[one])), root(int(tic[other]))
-            parent[max(a, b)] = min(a, b)
-    return np.array([root(int(t)) for t in tic], dtype=np.int64)
-
-
-def split_of(group: int, salt: str = "transit-hunter") -> str:
-    """The split of a group, from a hash of its smallest TIC: adding data never moves a star."""
-    share = int.from_bytes(hashlib.sha256(f"{salt} {group}".encode()).digest()[:8], "big") / 2**64
-    edges = np.cumsum(SHARES)
-    return SPLITS[min(int(np.searchsorted(edges, share, side="right")), len(SPLITS) - 1)]
 
 
 def public_dataset(folder: Path, held_out: Iterable[int] = ()) -> Dataset:
@@ -367,149 +259,10 @@ def _relabelled(part: Labelled, triage: Path, vetting: Path, lines: dict[tuple[i
     return Labelled(
         part.rows,
         np.isin(disposition, PLANETS),
-        _reasons(disposition),
+        reasons_of(disposition),
         part.tic,
         part.place,
         part.source,
         disposition,
         part.period,
-    )
-
-
-def assemble(labelled: Labelled, stars, held_out: Iterable[int], notes: dict[str, int]) -> Dataset:
-    """Drop copies, group, split, weigh, and take the hash of the result."""
-    seen: set[bytes] = set()
-    keep = []
-    for index in range(len(labelled)):
-        views = labelled.rows.local_flux[index].tobytes() + labelled.rows.global_flux[index].tobytes()
-        digest = hashlib.sha256(views).digest()
-        if digest not in seen:
-            seen.add(digest)
-            keep.append(index)
-    notes = notes | {"exact copies of another row": len(labelled) - len(keep)}
-    labelled = labelled.take(np.array(keep, dtype=np.int64))
-    group = groups(labelled.tic, labelled.period, stars)
-    kept_apart = set(group[np.isin(labelled.tic, np.array(sorted(held_out), dtype=np.int64))].tolist())
-    split = np.array(["test" if int(g) in kept_apart else split_of(int(g)) for g in group])
-    _, inverse, counts = np.unique(
-        np.stack([labelled.tic, labelled.reason], axis=1), axis=0, return_inverse=True, return_counts=True
-    )
-    weight = 1.0 / counts[inverse.ravel()]
-    dataset = Dataset(labelled, group, split, weight, "", notes)
-    return Dataset(labelled, group, split, weight, digest_of(dataset), notes)
-
-
-def digest_of(dataset: Dataset) -> str:
-    """sha256 over every array and the names of the columns: the same id means the same data and the same split."""
-    total = hashlib.sha256(json.dumps([SCALARS, REASONS, SPLITS, SHARES]).encode())
-    for item in fields(Rows):
-        total.update(np.ascontiguousarray(getattr(dataset.labelled.rows, item.name)).tobytes())
-    for array in (
-        dataset.labelled.planet,
-        dataset.labelled.reason,
-        dataset.labelled.tic,
-        dataset.group,
-        dataset.weight,
-    ):
-        total.update(np.ascontiguousarray(array).tobytes())
-    total.update("\n".join(dataset.split.tolist()).encode())
-    return total.hexdigest()
-
-
-def shows_its_dip(rows: Rows) -> NDArray[np.bool_]:
-    """Whether the local view falls by 0.4 of its depth in the middle half duration, (n,).
-
-    Nigraha labels a star and folds each of its sectors on one ephemeris: one planet row in twelve shows no transit,
-    and a network that learns those calls empty views planets (measured: noise scored 0.83 in the median).
-    """
-    return measure(rows)[0][:, 0] < -0.4
-
-
-def without_any_dip(labelled: Labelled, count: int, rng: np.random.Generator) -> Labelled:
-    """SIMULATED junk: the scalars of ``count`` rows drawn from all classes, with views of nothing but noise.
-
-    A signal whose views are empty is no planet, whatever its period, depth and signal-to-noise say.
-    """
-    part = labelled.take(rng.choice(len(labelled), size=count, replace=count > len(labelled)))
-    shape = part.rows.local_flux.shape
-    present = np.ones(shape, dtype=np.float32)
-    part_of = {
-        f"{view}_flux": correlated_noise(shape, rng) * np.float32(scatter)
-        for view, scatter in (("local", 1.0), ("odd", 1.41), ("even", 1.41))
-    }
-    rows = Rows(
-        global_flux=correlated_noise(part.rows.global_flux.shape, rng),
-        global_filled=np.ones_like(part.rows.global_flux),
-        local_filled=present,
-        odd_filled=present.copy(),
-        even_filled=present.copy(),
-        scalars=part.rows.scalars,
-        **part_of,
-    )
-    return Labelled(
-        normalise(rows),
-        np.zeros(count, dtype=bool),
-        np.full(count, REASONS.index("junk"), dtype=np.int64),
-        part.tic,
-        part.place,
-        np.full(count, "simulated", dtype="U16"),
-        np.full(count, "J", dtype="U4"),
-        part.period,
-    )
-
-
-def folded_at_half(labelled: Labelled) -> Labelled:
-    """Eclipsing binaries as a search finds them at half their period: odd and even transits are the two eclipses.
-
-    Made from binaries whose global view shows a clear second eclipse opposite the first. They keep the star (and so
-    its group) and count as eclipsing binaries; none is a planet.
-    """
-    rows = labelled.rows
-    relative = rows.scalars[:, SCALARS.index("duration_over_period")]
-    flux = rows.global_flux
-    opposite = np.roll(flux, GLOBAL_BINS // 2, axis=1)
-    width = np.maximum(1, np.rint(np.nan_to_num(relative, nan=0.03) * GLOBAL_BINS)).astype(np.int64)
-    depth = -box_means(opposite, width)[:, GLOBAL_BINS // 2]
-    sigma = measure(rows)[0][:, 4]
-    chosen = np.flatnonzero(
-        (labelled.reason == 1) & (depth > 0.1) & (sigma > 0.6) & (relative > 0.012) & (relative < 0.12)
-    )
-    if not chosen.size:
-        return labelled.take(chosen)
-    part = labelled.take(chosen)
-    flux, relative = part.rows.global_flux, relative[chosen]
-    # phase of the shorter period runs over half of the longer one
-    place = np.linspace(-0.25, 0.25, GLOBAL_BINS) * (GLOBAL_BINS - 1) + (GLOBAL_BINS - 1) / 2
-    first = np.stack([np.interp(place, np.arange(GLOBAL_BINS), row) for row in flux])
-    swapped = np.roll(flux, GLOBAL_BINS // 2, axis=1)
-    second = np.stack([np.interp(place, np.arange(GLOBAL_BINS), row) for row in swapped])
-    near = np.linspace(-2, 2, LOCAL_BINS)[None] * relative[:, None] * (GLOBAL_BINS - 1) + (GLOBAL_BINS - 1) / 2
-    even = np.stack([np.interp(where, np.arange(GLOBAL_BINS), row) for where, row in zip(near, swapped, strict=True)])
-    odd = np.stack([np.interp(where, np.arange(GLOBAL_BINS), row) for where, row in zip(near, flux, strict=True)])
-    ones = np.ones_like(part.rows.local_flux)
-    scalars = part.rows.scalars.copy()
-    scalars[:, SCALARS.index("log10_period")] -= np.log10(2)
-    scalars[:, SCALARS.index("duration_over_period")] *= 2
-    shallower = np.clip((1 + depth[chosen]) / 2, 0.3, 1)
-    scalars[:, SCALARS.index("log10_depth")] += np.log10(shallower)
-    new = Rows(
-        global_flux=((first + second) / 2).astype(np.float32),
-        global_filled=np.ones_like(part.rows.global_flux),
-        local_flux=((odd + even) / 2).astype(np.float32),
-        local_filled=ones,
-        odd_flux=odd.astype(np.float32),
-        odd_filled=ones.copy(),
-        even_flux=even.astype(np.float32),
-        even_filled=ones.copy(),
-        scalars=scalars,
-    )
-    return Labelled(
-        normalise(new),
-        part.planet,
-        part.reason,
-        part.tic,
-        part.place,
-        np.full(len(part), "folded_at_half", dtype="U16"),
-        part.disposition,
-        part.period / 2,
     )

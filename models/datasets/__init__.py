@@ -1,0 +1,41 @@
+"""Data sets of labelled signals: where they are read from, how stars are kept apart, what is made from them."""
+
+from models.datasets.labelled import (
+    LABELS,
+    PLANETS,
+    REASON_OF,
+    REASONS,
+    Dataset,
+    Labelled,
+    ViewsRefused,
+    join_labelled,
+    reasons_of,
+)
+from models.datasets.made import folded_at_half, shows_its_dip, without_any_dip
+from models.datasets.public import LICENCES, public_dataset, read_stars, read_views
+from models.datasets.splits import SHARES, SPLITS, assemble, digest_of, groups, split_of
+
+__all__ = [
+    "LABELS",
+    "LICENCES",
+    "PLANETS",
+    "REASONS",
+    "REASON_OF",
+    "SHARES",
+    "SPLITS",
+    "Dataset",
+    "Labelled",
+    "ViewsRefused",
+    "assemble",
+    "digest_of",
+    "folded_at_half",
+    "groups",
+    "join_labelled",
+    "public_dataset",
+    "read_stars",
+    "read_views",
+    "reasons_of",
+    "shows_its_dip",
+    "split_of",
+    "without_any_dip",
+]
