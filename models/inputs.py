@@ -57,6 +57,9 @@ MEASURED = (
     "minimum_offset",  # |phase of the deepest box from the middle of the local view|, durations
 )
 
+_NAMES = frozenset(SCALARS)
+TOGETHER = 64  # signals prepared at once: their views stay in the processor's cache
+
 VIEWS = ("local", "secondary", "odd", "even")  # channels of the local branch, each followed by its mask
 
 
@@ -156,6 +159,18 @@ def overlap(length: int, bins: int, width: float, window: float) -> Array:
     return (np.clip(inside, 0, None) * length).astype(np.float32)
 
 
+@lru_cache(maxsize=32)
+def narrow(length: int, bins: int, width: float, window: float) -> tuple[NDArray[np.int64], Array] | None:
+    """The same shares for windows of a few bins: which bins, (bins, k), and their shares; None for wide windows."""
+    weights = overlap(length, bins, width, window)
+    most = int((weights > 0).sum(axis=0).max())
+    if most > 8:
+        return None
+    first = np.minimum((weights > 0).argmax(axis=0), length - most)
+    index = first[:, None] + np.arange(most)
+    return index, weights[index, np.arange(bins)[:, None]]
+
+
 def rebin(
     flux: NDArray, filled: NDArray, bins: int, width: float, wrap: bool, window: float | None = None
 ) -> tuple[Array, Array]:
@@ -175,36 +190,83 @@ def rebin(
     flux, filled : (n, bins) float32
         Empty bins are interpolated and marked 0; a row without any filled bin is 0 throughout.
     """
-    weights = overlap(flux.shape[1], bins, width, width if window is None else window)
+    window = width if window is None else window
+    few = narrow(flux.shape[1], bins, width, window)
+    if few is not None:
+        index, shares = few
+        return averaged(flux[:, index], filled[:, index], shares, wrap)
+    weights = overlap(flux.shape[1], bins, width, window)
     seen = np.asarray(filled, dtype=np.float32)
-    total = seen @ weights
-    mean = (np.where(seen > 0, flux, 0).astype(np.float32) @ weights) / np.maximum(total, 1e-9)
+    return _means(np.where(seen > 0, flux, 0).astype(np.float32) @ weights, seen @ weights, wrap)
+
+
+def averaged(flux: NDArray, filled: NDArray, shares: Array, wrap: bool) -> tuple[Array, Array]:
+    """As ``rebin``, of the bins of each window already taken out: (n, bins, k) with their shares, (bins, k)."""
+    seen = np.asarray(filled, dtype=np.float32) * shares
+    known = np.where(seen > 0, flux, 0).astype(np.float32)
+    return _means(np.einsum("nbk,nbk->nb", known, seen), seen.sum(axis=2), wrap)
+
+
+def _means(summed: Array, total: Array, wrap: bool) -> tuple[Array, Array]:
     kept = total > 1e-3
-    return fill_gaps(np.where(kept, mean, 0).astype(np.float32), kept, wrap), kept.astype(np.float32)
+    mean = np.where(kept, summed / np.maximum(total, 1e-9), 0)
+    return fill_gaps(mean.astype(np.float32), kept, wrap), kept.astype(np.float32)
 
 
 def fill_gaps(flux: Array, filled: NDArray[np.bool_], wrap: bool = False) -> Array:
     """Interpolate the bins that are not filled, row by row; rows without any filled bin become 0."""
     flux = flux.copy()
-    place = np.arange(flux.shape[1])
-    for row in np.flatnonzero(~filled.all(axis=1)):
-        seen = filled[row]
-        if not seen.any():
-            flux[row] = 0
-            continue
-        period = flux.shape[1] if wrap else None
-        flux[row, ~seen] = np.interp(place[~seen], place[seen], flux[row, seen], period=period)
+    gappy = np.flatnonzero(~filled.all(axis=1))
+    if not len(gappy):
+        return flux
+    seen, values = filled[gappy], flux[gappy].astype(np.float64)
+    length = flux.shape[1]
+    place = np.arange(length)
+    before = np.maximum.accumulate(np.where(seen, place, -1), axis=1)  # -1: none on this side
+    after = np.minimum.accumulate(np.where(seen, place, length)[:, ::-1], axis=1)[:, ::-1]
+    last, first = before[:, -1:], after[:, :1]
+    if wrap:
+        left = np.where(before < 0, last - length, before)
+        right = np.where(after == length, first + length, after)
+    else:
+        left, right = np.where(before < 0, first, before), np.where(after == length, last, after)
+    row = np.arange(len(gappy))[:, None]
+    low, high = values[row, left % length], values[row, right % length]
+    slope = (high - low) / np.maximum(right - left, 1)
+    inside = slope * (place - left) + low
+    filled_in = np.where(seen, values, np.where(right > left, inside, low))
+    flux[gappy] = np.where(seen.any(axis=1, keepdims=True), filled_in, 0)
     return flux
+
+
+def medians(values: NDArray[np.floating], used: NDArray[np.bool_]) -> NDArray[np.floating]:
+    """Median of the used entries of each row, (n,); NaN where none is used. Used entries that are NaN don't count."""
+    half, odd = divmod(values.shape[1], 2)
+    whole = used.all(axis=1)
+    if whole.all():
+        parted = np.partition(values, half, axis=1)  # NaN come last, and then the row is sorted below
+        high = parted[:, half]
+        if not np.isnan(parted[:, half:]).any():
+            return high if odd else (parted[:, :half].max(axis=1) + high) / 2
+    elif whole.any() and values.shape[1] > 512:  # sorting long rows costs more than parting them
+        result = np.empty(len(values), dtype=values.dtype)
+        result[whole] = medians(values[whole], used[whole])
+        result[~whole] = medians(values[~whole], used[~whole])
+        return result
+    used = used & ~np.isnan(values)
+    ordered = np.sort(np.where(used, values, values.dtype.type(np.inf)), axis=1)
+    count = used.sum(axis=1)
+    row, upper = np.arange(len(ordered)), np.minimum(count // 2, values.shape[1] - 1)
+    middle = (ordered[row, upper - (count % 2 == 0)] + ordered[row, upper]) / 2
+    middle[count == 0] = np.nan
+    return middle
 
 
 def level(flux: NDArray, filled: NDArray) -> NDArray:
     """Median of the filled bins of each row, (n, 1); 0 where there are none."""
-    known = np.where(filled > 0, flux, np.nan)
-    result = np.zeros((len(flux), 1), dtype=flux.dtype)
-    some = (filled > 0).any(axis=1)
-    if some.any():
-        result[some] = np.nanmedian(known[some], axis=1, keepdims=True)
-    return result
+    middle = medians(flux, filled > 0)
+    middle[np.isnan(middle)] = 0
+    return middle[:, None]
 
 
 def deepest(flux: Array, filled: Array) -> Array:
@@ -240,30 +302,60 @@ def gather(signals: Sequence[SignalInputs]) -> Rows:
     InputsRefused
         Wrong lengths, NaN or infinity in a view, an empty global or local view, an unknown scalar, an infinite one.
     """
-    for number, signal in enumerate(signals, start=1):
-        check(signal, number)
-    scalars = np.array(
-        [[np.nan if (value := signal.scalars.get(name)) is None else value for name in SCALARS] for signal in signals],
-        dtype=np.float64,
-    ).reshape(len(signals), len(SCALARS))
+    return join([_gather(signals, first) for first in range(0, len(signals), TOGETHER)]) if signals else _no_rows()
+
+
+def _gather(signals: Sequence[SignalInputs], first: int) -> Rows:
+    """The rows of ``TOGETHER`` signals from the one at ``first`` on."""
+    part = signals[first : first + TOGETHER]
+    stacked = _stacked(part)
+    if stacked is None:
+        for number, signal in enumerate(part, start=first + 1):
+            check(signal, number)
+        raise AssertionError("a signal was refused without a reason")
+    scalars = np.array([[signal.scalars.get(name) for name in SCALARS] for signal in part], dtype=np.float64)
+    depth = np.array([max(abs(signal.depth), NOTHING) for signal in part])[:, None, None]
     views: dict[str, Array] = {}
-    for name, length in (
-        ("global", GLOBAL_LENGTH),
-        ("local", LOCAL_LENGTH),
-        ("odd", LOCAL_LENGTH),
-        ("even", LOCAL_LENGTH),
-    ):
-        flux = np.array([getattr(signal, f"{name}_flux") for signal in signals], dtype=np.float64).reshape(-1, length)
-        filled = np.array([getattr(signal, f"{name}_filled") for signal in signals], dtype=bool).reshape(-1, length)
-        # ppm-deep views keep their digits: level and scale are taken out before going to 32 bits
-        flux = flux - level(flux, filled)
-        flux = np.where(np.abs(flux) < NOTHING, 0, flux)
-        flux = flux / np.array([max(abs(signal.depth), NOTHING) for signal in signals])[:, None]
+    for name in ("global", "local", "odd", "even"):
+        flux, filled = stacked[name]
+        length = flux.shape[1]
         bins, width = (GLOBAL_BINS, GLOBAL_WIDTH) if name == "global" else (LOCAL_BINS, LOCAL_WIDTH)
-        views[f"{name}_flux"], views[f"{name}_filled"] = rebin(
-            flux, filled, bins, width, wrap=name == "global", window=SAMPLED / length
+        few = narrow(length, bins, width, SAMPLED / length)
+        assert few is not None
+        index, shares = few
+        # ppm-deep views keep their digits: level and scale are taken out before going to 32 bits
+        taken = flux.take(index, axis=1) - level(flux, filled)[:, :, None]
+        taken = np.where(np.abs(taken) < NOTHING, 0, taken) / depth
+        views[f"{name}_flux"], views[f"{name}_filled"] = averaged(
+            taken, filled.take(index, axis=1), shares, name == "global"
         )
     return normalise(Rows(**views, scalars=scalars))
+
+
+def _no_rows() -> Rows:
+    whole, close = (np.zeros((0, bins), dtype=np.float32) for bins in (GLOBAL_BINS, LOCAL_BINS))
+    return Rows(whole, whole, close, close, close, close, close, close, np.zeros((0, len(SCALARS))))
+
+
+def _stacked(signals: Sequence[SignalInputs]) -> dict[str, tuple[NDArray[np.float64], NDArray[np.bool_]]] | None:
+    """Flux and filled bins of each view, (n, m); None where ``check`` would refuse one of the signals."""
+    for signal in signals:
+        if not np.isfinite(signal.depth) or not _NAMES.issuperset(signal.scalars):
+            return None
+        if any(value is not None and np.isinf(value) for value in signal.scalars.values()):
+            return None
+    views = {}
+    for name in ("global", *VIEWS):
+        shape = (GLOBAL_LENGTH if name == "global" else LOCAL_LENGTH,)
+        fluxes = [np.asarray(getattr(signal, f"{name}_flux")) for signal in signals]
+        masks = [np.asarray(getattr(signal, f"{name}_filled")) for signal in signals]
+        if any(part.shape != shape for part in (*fluxes, *masks)):
+            return None
+        flux, filled = np.array(fluxes, dtype=np.float64), np.array(masks, dtype=bool)
+        if not np.isfinite(flux).all() or (name in ("global", "local") and not filled.any(axis=1).all()):
+            return None
+        views[name] = flux, filled
+    return views
 
 
 def check(signal: SignalInputs, number: int = 1) -> None:
@@ -293,9 +385,9 @@ def robust_scatter(flux: Array, used: NDArray[np.bool_]) -> NDArray[np.float64]:
     enough = used.sum(axis=1) >= 5
     result = np.full(len(flux), np.nan)
     if enough.any():
-        known = np.where(used, flux, np.nan)[enough].astype(np.float64)
-        centre = np.nanmedian(known, axis=1, keepdims=True)
-        result[enough] = 1.4826 * np.nanmedian(np.abs(known - centre), axis=1)
+        known, counted = flux[enough].astype(np.float64), used[enough]
+        centre = medians(known, counted)[:, None]
+        result[enough] = 1.4826 * medians(np.abs(known - centre), counted)
     return result
 
 
@@ -309,9 +401,10 @@ def correlated_noise(shape: tuple[int, int], rng: np.random.Generator) -> Array:
 def box_means(flux: Array, width: NDArray[np.int64]) -> Array:
     """Circular running means of each row over its own ``width`` bins, centred; (n, m)."""
     count, length = flux.shape
-    padded = np.concatenate([flux, flux, flux], axis=1).astype(np.float64)
-    sums = np.concatenate([np.zeros((count, 1)), np.cumsum(padded, axis=1)], axis=1)
-    first = length + np.arange(length)[None] - (width // 2)[:, None]
+    edge = min(int(width.max(initial=1)), length)
+    sums = np.zeros((count, length + 2 * edge + 1))
+    np.cumsum(np.concatenate([flux[:, length - edge :], flux, flux[:, :edge]], axis=1), axis=1, out=sums[:, 1:])
+    first = edge + np.arange(length)[None] - (width // 2)[:, None]
     high = np.take_along_axis(sums, first + width[:, None], axis=1)
     return ((high - np.take_along_axis(sums, first, axis=1)) / width[:, None]).astype(np.float32)
 
@@ -414,10 +507,15 @@ def raw_scalars(rows: Rows, scalars: tuple[str, ...], measured: NDArray[np.float
 
 def stretch(flux: Array, length: int) -> Array:
     """Linear interpolation of each row to ``length`` points, ends on ends."""
+    if flux.shape[1] == length:
+        return flux
     place = np.linspace(0, flux.shape[1] - 1, length)
     low = np.minimum(place.astype(np.int64), flux.shape[1] - 2)
     share = (place - low).astype(np.float32)
-    return flux[:, low] * (1 - share) + flux[:, low + 1] * share
+    stretched = flux.take(low, axis=1)
+    stretched *= 1 - share
+    stretched += flux.take(low + 1, axis=1) * share
+    return stretched
 
 
 def tensors(rows: Rows, preparation: Preparation) -> tuple[Array, Array, Array]:
@@ -437,6 +535,8 @@ def tensors(rows: Rows, preparation: Preparation) -> tuple[Array, Array, Array]:
     far, near = preparation.global_length, preparation.local_length
 
     def mask(filled: Array, length: int) -> Array:
+        if filled.all():
+            return np.ones((len(filled), length), dtype=np.float32)
         return np.rint(stretch(filled, length))
 
     whole = np.stack([stretch(rows.global_flux, far), mask(rows.global_filled, far)], axis=1)
