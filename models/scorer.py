@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.torch import load as load_tensors
+from torch import nn
 
+from models import networks
 from models.calibrate import Calibration, sigmoid
 from models.inputs import Preparation, Rows, SignalInputs, gather, tensors
+from models.networks import absent_classes, classes_of
 from models.registry import STARS, WEIGHTS, ModelRefused, read_json, verify_folder
-from models.resnet1d import REASONS, Architecture, ResNet1D
+from models.resnet1d import REASONS
 
 BATCH = 64
 DIGITS = 6  # of every number given out: the last bits of a sum depend on who shared its batch
@@ -29,16 +32,20 @@ class Scorer:
         self,
         name: str,
         sha256: str,
-        networks: Sequence[ResNet1D],
+        networks: Sequence[nn.Module],
         preparation: Preparation,
         calibration: Calibration,
         seen: NDArray[np.int64] | None = None,
+        architecture: Any = None,
     ) -> None:
         self.name = name
         self.sha256 = sha256
         self.networks = tuple(network.eval() for network in networks)
         self.preparation = preparation
         self.calibration = calibration
+        self.architecture = architecture
+        self.classes = REASONS if architecture is None else classes_of(architecture)
+        self.absent = () if architecture is None else absent_classes(architecture)
         self.seen = np.zeros(0, dtype=np.int64) if seen is None else seen  # TICs it was trained and calibrated on
 
     @classmethod
@@ -59,14 +66,14 @@ class Scorer:
         digest = verify_folder(folder)
         card = read_json(folder, "card.json")
         try:
-            architecture = Architecture(**card["architecture"])
+            architecture = networks.architecture_of(card["architecture"])
             preparation = Preparation.from_json(card["inputs"])
             calibration = Calibration.from_json(read_json(folder, "calibration.json"))
             members = int(card["members"])
-        except (KeyError, TypeError, ValueError) as error:
+        except ModelRefused as refusal:
+            raise ModelRefused(f"{folder.name}: {refusal}") from refusal
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ModelRefused(f"{folder.name}: card.json or calibration.json is not understood ({error})") from error
-        if architecture.name != "resnet1d":
-            raise ModelRefused(f"{folder.name}: its architecture is {architecture.name}, this scorer knows resnet1d")
         wanted = (preparation.width, preparation.global_length, preparation.local_length)
         if wanted != (architecture.scalars, architecture.global_length, architecture.local_length):
             raise ModelRefused(
@@ -75,10 +82,10 @@ class Scorer:
             )
         if members < 1:
             raise ModelRefused(f"{folder.name}: it has no members")
-        networks = [load_network(folder / WEIGHTS.format(k), architecture) for k in range(members)]
+        loaded = [load_network(folder / WEIGHTS.format(k), architecture) for k in range(members)]
         if prior is not None:
             calibration = replace(calibration, prior=prior)
-        return cls(folder.name, digest, networks, preparation, calibration, _seen(folder))
+        return cls(folder.name, digest, loaded, preparation, calibration, _seen(folder), architecture)
 
     def score(self, signals: Sequence[SignalInputs], prior: float | None = None) -> list[dict[str, Any]]:
         """Score signals as the hunt folds them.
@@ -105,26 +112,27 @@ class Scorer:
         probability = self.calibration.probability(mean, stated)
         spread = self.calibration.probability(logits, stated).std(axis=0)
         raw = sigmoid(mean)
+        told = [(k, name) for k, name in enumerate(self.classes) if name not in self.absent]
         return [
             {
                 "probability": round(float(probability[i]), DIGITS),
                 "raw": round(float(raw[i]), DIGITS),
                 "prior": stated,
                 "member_spread": round(float(spread[i]), DIGITS),
-                "classes": {name: round(float(reasons[i, k]), DIGITS) for k, name in enumerate(REASONS)},
+                "classes": {name: round(float(reasons[i, k]), DIGITS) for k, name in told},
             }
             for i in range(len(rows))
         ]
 
     def logits(self, rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Raw logits of each member, (members, n), and the mean probabilities of the reasons, (n, 4)."""
+        """Raw logits of each member, (members, n), and the mean probabilities of the classes, (n, k)."""
         return ensemble_logits(self.networks, rows, self.preparation)
 
 
 def ensemble_logits(networks, rows: Rows, preparation: Preparation) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Raw logits of each network, (members, n), and the mean probabilities of the reasons, (n, 4)."""
+    """Raw logits of each network, (members, n), and the mean probabilities of the classes, (n, k)."""
     logits = np.zeros((len(networks), len(rows)))
-    reasons = np.zeros((len(rows), len(REASONS)))
+    reasons: NDArray[np.float64] = np.zeros((len(rows), 0))
     with torch.inference_mode():
         for start in range(0, len(rows), BATCH):
             part = slice(start, start + BATCH)
@@ -132,6 +140,8 @@ def ensemble_logits(networks, rows: Rows, preparation: Preparation) -> tuple[NDA
             for k, network in enumerate(networks):
                 planet, reason = network(whole, close, scalars)
                 logits[k, part] = planet.double().numpy()
+                if not reasons.size:
+                    reasons = np.zeros((len(rows), reason.shape[1]))
                 reasons[part] += torch.softmax(reason.double(), dim=1).numpy() / len(networks)
     return logits, reasons
 
@@ -145,32 +155,15 @@ def _seen(folder: Path) -> NDArray[np.int64]:
     return np.unique(np.concatenate([part.astype(np.int64) for part in parts.values()] or [np.zeros(0, np.int64)]))
 
 
-def load_network(path: Path, architecture: Architecture) -> ResNet1D:
+def load_network(path: Path, architecture: Any) -> nn.Module:
     """A network with the weights of a safetensors file, all of them and no others."""
     try:
         stored = load_tensors(path.read_bytes())
     except (OSError, SafetensorError, ValueError, json.JSONDecodeError) as error:
         raise ModelRefused(f"{path.parent.name}: {path.name} is no safetensors file ({error})") from error
-    network = ResNet1D(architecture)
-    expected = network.state_dict()
-    lacking, surplus = sorted(set(expected) - set(stored)), sorted(set(stored) - set(expected))
-    if lacking or surplus:
-        parts = [
-            f"{len(names)} {what} ({names[0]})" for names, what in ((lacking, "missing"), (surplus, "unknown")) if names
-        ]
-        raise ModelRefused(f"{path.parent.name}: {path.name} is of another architecture: tensors {', '.join(parts)}")
-    for name, tensor in expected.items():
-        if stored[name].shape != tensor.shape:
-            raise ModelRefused(
-                f"{path.parent.name}: {path.name} is of another architecture: {name} has shape "
-                f"{tuple(stored[name].shape)}, not {tuple(tensor.shape)}"
-            )
-        if not torch.isfinite(stored[name].float()).all():
-            raise ModelRefused(f"{path.parent.name}: {path.name} holds values that are not finite in {name}")
-    network.load_state_dict({name: stored[name].to(tensor.dtype) for name, tensor in expected.items()})
-    return network.eval()
+    return networks.fit_tensors(stored, architecture, f"{path.parent.name}: {path.name}")
 
 
-def describe(architecture: Architecture, preparation: Preparation) -> dict[str, object]:
+def describe(architecture: Any, preparation: Preparation) -> dict[str, object]:
     """The parts of a card from which ``Scorer.load`` builds the model again."""
     return {"architecture": asdict(architecture), "inputs": asdict(preparation)}

@@ -20,14 +20,12 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save as save_arrays
 from safetensors.torch import save as save_tensors
-from torch.nn import functional
 
-from models import calibrate
+from models import calibrate, losses, networks
 from models.augment import Augmentation, augment
 from models.calibrate import Calibration
 from models.datasets import (
     LICENCES,
-    REASONS,
     SHARES,
     SPLITS,
     Dataset,
@@ -39,6 +37,7 @@ from models.datasets import (
     without_any_dip,
 )
 from models.evaluate import average_precision, precision_at, recall_at, report
+from models.fine_tune import Start, Tuner, Tuning, precision_of
 from models.inputs import Preparation, fit_preparation, measure, raw_scalars, tensors
 from models.registry import (
     STARS,
@@ -50,7 +49,7 @@ from models.registry import (
     verify_folder,
     write_durably,
 )
-from models.resnet1d import Architecture, ResNet1D, parameters
+from models.resnet1d import parameters
 from models.scorer import describe, ensemble_logits, load_network
 
 VERSION = 1  # raised when the same recipe would give other weights
@@ -93,6 +92,8 @@ class Recipe:
     width: int = 16
     trees: int = 150  # of the baseline beside the network
     augmentation: Augmentation = field(default_factory=Augmentation)
+    architecture: str = "resnet1d"
+    tuning: Tuning = field(default_factory=Tuning)
 
 
 RECIPES = {"shipped": Recipe("shipped"), "quick": Recipe("quick", epochs=3, members=1, width=8)}
@@ -150,11 +151,19 @@ def train_on(
     progress: Callable[[str], None] = lambda line: None,
     name: str | None = None,
     resamples: int = 300,
+    start: Start | None = None,
+    beside: Callable[[], dict[str, dict[str, Any]]] = dict,
 ) -> Path:
-    """As ``train``, on rows already assembled."""
+    """As ``train``, on rows already assembled.
+
+    Parameters
+    ----------
+    start : the model whose weights are tuned further; ``recipe.tuning.parent`` holds its sha256
+    beside : gives what else is to stand in the files, as ``{"card": {...}, "metrics": {...}}``; called last
+    """
     started = time.process_time()
     run = hashlib.sha256(as_json([VERSION, data.id, asdict(recipe), seed, threads])).hexdigest()
-    name = name or f"resnet1d-{recipe.name}-{run[:8]}"
+    name = name or f"{recipe.architecture}-{recipe.name}-{run[:8]}"
     registry = Registry(out_registry)
     final = registry.root / name
     if final.exists():
@@ -167,21 +176,24 @@ def train_on(
 
     with pinned(threads):
         learning = learning_rows(data, recipe, seed)
-        preparation = fit_preparation(data.labelled.take(data.part("train")).rows, recipe.scalars)
-        architecture = Architecture(scalars=preparation.width, width=recipe.width)
+        if start is None:
+            preparation = fit_preparation(data.labelled.take(data.part("train")).rows, recipe.scalars)
+            architecture = networks.design(recipe.architecture, preparation, recipe.width, learning.labelled)
+        else:
+            preparation, architecture = start.preparation, start.architecture
         for member in range(recipe.members):
-            fit_member(work, learning, data, preparation, architecture, recipe, seed, member, progress)
-        networks = [load_network(work / WEIGHTS.format(k), architecture) for k in range(recipe.members)]
+            fit_member(work, learning, data, preparation, architecture, recipe, seed, member, progress, start)
+        fitted = [load_network(work / WEIGHTS.format(k), architecture) for k in range(recipe.members)]
 
         held = data.part("calibration")
         part = data.labelled.take(held)
-        logits, _ = ensemble_logits(networks, part.rows, preparation)
+        logits, _ = ensemble_logits(fitted, part.rows, preparation)
         calibration = calibrate.fit(logits.mean(axis=0), part.planet, 0.5, data.weight[held])
-        choice = choice_of_prior(data, networks, preparation, calibration, recipe.priors)
+        choice = choice_of_prior(data, fitted, preparation, calibration, recipe.priors)
         stated = max(choice, key=lambda prior: (choice[prior]["f1"] or 0.0, -prior))
         calibration = replace(calibration, prior=stated)
         progress("calibrated; measuring on unseen stars")
-        metrics = judge(data, networks, preparation, calibration, recipe, seed, resamples)
+        metrics = judge(data, fitted, preparation, calibration, recipe, seed, resamples)
         metrics["choice of prior, on the validation stars"] = {f"{p:g}": row for p, row in choice.items()}
 
     card = {
@@ -192,7 +204,8 @@ def train_on(
         "seed": seed,
         "threads": threads,
         "members": recipe.members,
-        "parameters": parameters(networks[0]),
+        "parameters": parameters(fitted[0]),
+        "precision": precision_of(recipe.tuning),
         **describe(architecture, preparation),
         "data": {
             "id": data.id,
@@ -211,7 +224,9 @@ def train_on(
             "held_out": list(recipe.held_out),
         },
         "labels": "planet: PC, KP, CP; everything else is not, FP and FA of follow-up included",
-        "reasons": list(REASONS),
+        "reasons": list(networks.classes_of(architecture)),
+        "absent reasons": list(networks.absent_classes(architecture)),
+        "parent": None if start is None else {"name": start.name, "sha256": start.sha256},
         "calibration": calibration.to_json(),
         "prior": PRIOR_NOTE.format(calibration.training_prior, calibration.prior),
         "limits": LIMITS,
@@ -220,10 +235,15 @@ def train_on(
         "trained_cpu_seconds": round(time.process_time() - started),
         "libraries": {"torch": torch.__version__, "numpy": np.__version__},
     }
+    more = beside()
+    card |= more.get("card", {})
+    metrics |= more.get("metrics", {})
     stars = {
         split: np.unique(data.labelled.tic[data.part(split)]).astype(np.int64)
         for split in ("train", "validation", "calibration")
     }
+    if start is not None:
+        stars["parent"] = np.array(start.seen, dtype=np.int64)
 
     def fill(folder: Path) -> None:
         for k in range(recipe.members):
@@ -292,33 +312,26 @@ def learning_rows(data: Dataset, recipe: Recipe, seed: int = 0) -> Learning:
     return Learning(labelled, weight / share, share)
 
 
-def one_cycle(step: int, steps: int, peak: float) -> tuple[float, float]:
-    """Learning rate and first momentum of a step: OneCycle (Smith & Topin 2018), cosine both ways, 30 % rising."""
-    rise = max(1.0, 0.3 * steps)
-    if step < rise:
-        part = (1 - np.cos(np.pi * step / rise)) / 2
-        return float(peak / 25 + (peak - peak / 25) * part), float(0.95 - 0.1 * part)
-    part = (1 + np.cos(np.pi * min(1.0, (step - rise) / max(1.0, steps - rise)))) / 2
-    return float(peak / 2.5e5 + (peak - peak / 2.5e5) * part), float(0.95 - 0.1 * part)
-
-
 def fit_member(
     work: Path,
     learning: Learning,
     data: Dataset,
     preparation: Preparation,
-    architecture: Architecture,
+    architecture: Any,
     recipe: Recipe,
     seed: int,
     member: int,
     progress: Callable[[str], None],
+    start: Start | None = None,
 ) -> None:
     """Train one network from where it was left and leave its best weights, in half precision, in ``work``."""
     final, kept = work / WEIGHTS.format(member), work / f"epoch-{member}.safetensors"
     if final.exists():
         return
     torch.manual_seed(_seed(seed, member))
-    network = ResNet1D(architecture)
+    network = networks.build(architecture)
+    tuner = Tuner(recipe.tuning, network, architecture, start, member)
+    told = networks.allowed(networks.classes_of(architecture), learning.labelled)
     optimiser = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     per_epoch = int(np.ceil(learning.share.sum() / recipe.batch))
     best: dict[str, torch.Tensor] = {}
@@ -335,21 +348,21 @@ def fit_member(
         torch.manual_seed(_seed(seed, member, epoch))
         drawn = np.flatnonzero(generator.random(len(learning.share)) < learning.share)
         generator.shuffle(drawn)
-        network.train()
+        tuner.begin(epoch)
         total = 0.0
         for number, first in enumerate(range(0, len(drawn) - 1, recipe.batch)):
             index = drawn[first : first + recipe.batch]
             if len(index) < 2:  # a batch of one has no spread to normalise by
                 continue
-            rate, momentum = one_cycle(
+            rate, momentum = tuner.rate(
                 min(epoch * per_epoch + number, recipe.epochs * per_epoch),
                 recipe.epochs * per_epoch,
                 recipe.learning_rate,
             )
             for group in optimiser.param_groups:
                 group["lr"], group["betas"] = rate, (momentum, 0.999)
-            total += _step(network, optimiser, learning, index, preparation, recipe, generator) * len(index)
-        logits, _ = ensemble_logits([network.eval()], examined.rows, preparation)
+            total += _step(tuner, optimiser, learning, told, index, preparation, recipe, generator) * len(index)
+        logits, _ = ensemble_logits([tuner.at_home()], examined.rows, preparation)
         value = average_precision(examined.planet, logits[0], weight)
         if not np.isfinite(value):
             raise ValueError("the validation stars hold no planets, so no epoch can be preferred")
@@ -364,27 +377,21 @@ def fit_member(
     write_durably(final, save_tensors({key: _half(key, tensor) for key, tensor in best.items()}))
 
 
-def _step(network, optimiser, learning: Learning, index, preparation, recipe: Recipe, generator) -> float:
+def _step(tuner: Tuner, optimiser, learning: Learning, told, index, preparation, recipe: Recipe, generator) -> float:
     """One step of the optimiser; returns the loss."""
-    reason = learning.labelled.reason[index]
-    rows = augment(learning.labelled.rows.take(index), reason == 1, recipe.augmentation, generator)
-    whole, close, scalars = (torch.from_numpy(array) for array in tensors(rows, preparation))
-    truth = torch.from_numpy(learning.labelled.planet[index].astype(np.float32))
-    weight = torch.from_numpy(learning.weight[index].astype(np.float32))
-    planet, reasons = network(whole, close, scalars)
-    loss = (
-        functional.binary_cross_entropy_with_logits(
-            planet, truth, weight=weight, pos_weight=torch.tensor(recipe.positive_weight), reduction="sum"
-        )
-        / weight.sum()
+    binary = learning.labelled.reason[index] == 1
+    rows = augment(learning.labelled.rows.take(index), binary, recipe.augmentation, generator)
+    inputs = tuner.tensors(*tensors(rows, preparation))
+    truth, weight, allowed = tuner.tensors(
+        learning.labelled.planet[index].astype(np.float32), learning.weight[index].astype(np.float32), told[index]
     )
-    known = torch.from_numpy(np.flatnonzero(reason >= 0))
-    if len(known):
-        told = functional.cross_entropy(reasons[known], torch.from_numpy(reason)[known], reduction="none")
-        loss = loss + recipe.auxiliary * (told * weight[known]).sum() / weight[known].sum()
+    with tuner.autocast():
+        planet, classes = tuner.network(*inputs)
+    loss = losses.of_planet(recipe.tuning.loss, planet.float(), truth, weight, recipe.positive_weight)
+    loss = loss + recipe.auxiliary * losses.of_classes(classes.float(), allowed, weight)
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
-    torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+    torch.nn.utils.clip_grad_norm_(tuner.network.parameters(), 5.0)
     optimiser.step()
     return float(loss.detach())
 
@@ -437,7 +444,7 @@ def baseline_features(labelled: Labelled, preparation: Preparation) -> NDArray[n
 
 def choice_of_prior(
     data: Dataset,
-    networks: Sequence[ResNet1D],
+    networks: Sequence[torch.nn.Module],
     preparation: Preparation,
     calibration: Calibration,
     priors: Sequence[float],

@@ -56,7 +56,7 @@ def test_search_kernels_import_only_numpy_and_one_compiler():
 
 def test_networks_import_only_numpy_and_torch():
     for path in files("models"):
-        if path.name.startswith("resnet"):
+        if path.name.startswith(("resnet", "cnn")):
             outside = {name.split(".")[0] for name in imports(path)} - {"models"} - set(sys.stdlib_module_names)
             assert outside <= {"numpy", "torch"}
 
