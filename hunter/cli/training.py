@@ -1,12 +1,13 @@
 """Commands around the models: train, evaluate, models."""
 
+import errno
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from hunter.cli.common import AsJson, Home, console, examples, give, say
+from hunter.cli.common import AsJson, Home, HomeUnusable, WrongUsage, console, examples, give, say
 
 models = typer.Typer(name="models", help="List, promote and roll back the models that score.", no_args_is_help=True)
 
@@ -52,17 +53,41 @@ def train(
         )
 
 
-@examples("hunter evaluate --views ../shared/data/labelled_views/astronet_triage_views.npz --json")
+@examples(
+    "hunter evaluate --views ../shared/data/labelled_views/astronet_triage_views.npz --json",
+    "hunter evaluate --views views.npz --scores scores.csv",
+)
 def evaluate(
     views: Annotated[
         Path, typer.Option("--views", metavar="FILE", help="Labelled views, laid out as the public sets.")
     ],
+    scores: Annotated[
+        str | None, typer.Option("--scores", metavar="FILE", help="Write each row's scores here as CSV; - is stdout.")
+    ] = None,
+    stars: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="List of TCEs; astronet_tces.csv.gz beside the views otherwise."),
+    ] = None,
+    prior: Annotated[
+        float | None,
+        typer.Option(help="State the scores for this share of planets; that of the calibration stars otherwise."),
+    ] = None,
+    resamples: Annotated[int, typer.Option(min=20, help="Bootstrap resamples behind each interval.")] = 300,
     home: Home = None,
     model: Annotated[str | None, typer.Option(help="Name of the model; the serving one otherwise.")] = None,
     json: AsJson = False,
 ) -> None:
-    """Judge a model on labelled views, with bootstrap intervals; the stars it was trained on are left out."""
+    """Judge a model on labelled views, with bootstrap intervals; the stars it learnt from are left out of them.
+
+    The scores hold every row that has views, with the columns row, tic_id, label, probability (of a planet,
+    calibrated), eclipse_probability (planet or binary), raw and member_spread.
+    """
+    if prior is not None and not 0 < prior < 1:
+        raise WrongUsage(f"--prior {prior:g}: a share of planets lies between 0 and 1")
+    if scores == "-" and json:
+        raise WrongUsage("--scores - and --json both want stdout: name a file for the scores")
     from models.evaluate import evaluate as judge
+    from models.evaluate import score_views, scored_rows, scores_csv
     from models.registry import ModelRefused
     from models.scorer import Scorer
 
@@ -70,27 +95,64 @@ def evaluate(
     folder = registry.folder(model) if model else registry.current()
     if folder is None:
         raise ModelRefused("no model serves: `hunter train` makes one")
-    found = judge(Scorer.load(folder), views)
+    scorer = Scorer.load(folder)
+    scored = score_views(scorer, views, stars, prior)
+    if scores is not None:
+        _write_scores(scores, scores_csv(scored_rows(scorer, views, scored=scored)))
+        if scores == "-":
+            return
+    found = {"model": folder.name, "model_sha256": scorer.sha256, "views": str(views)}
+    found |= judge(scorer, views, resamples=resamples, scored=scored)
+    rows = found["rows"]
+    say(
+        f"{rows['read']:,} rows, {rows['of stars it learnt from']:,} of them of stars {folder.name} learnt from: "
+        f"judged on the other {rows['judged']:,}"
+    )
     if json:
         give(found)
         return
-    out = console()
-    out.print(f"{folder.name} on {views.name}", markup=False)
-    _print_tree(found, out)
+    _print_tree(found, console())
 
 
-def _print_tree(found: Any, out: Any, indent: str = "  ") -> None:
+def _write_scores(place: str, text: str) -> None:
+    if place == "-":
+        sys.stdout.write(text)
+        return
+    from candidates.files import write_durably
+
+    path = Path(place).expanduser()
+    if path.is_dir():
+        raise WrongUsage(f"--scores {place}: is a folder; name a file in it, or - for stdout")
+    try:
+        write_durably(path, text.encode())
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise HomeUnusable(f"{path} cannot be written ({error.strerror}): name another --scores") from None
+    say(f"scores: {path}")
+
+
+def _print_tree(found: Any, out: Any, indent: str = "") -> None:
     for name, value in found.items():
-        if isinstance(value, dict) and not {"value", "low", "high"} <= set(value):
+        if isinstance(value, list):
+            out.print(f"{indent}{name}", markup=False)
+            for row in value:
+                out.print(f"{indent}  " + "  ".join(f"{key} {each}" for key, each in row.items()), markup=False)
+        elif isinstance(value, dict) and not {"value", "low", "high"} <= set(value):
             out.print(f"{indent}{name}", markup=False)
             _print_tree(value, out, indent + "  ")
         elif isinstance(value, dict):
-            shown = (
-                "–" if value["value"] is None else f"{value['value']:.4f}  [{value['low']:.4f}, {value['high']:.4f}]"
-            )
-            out.print(f"{indent}{name:<52}{shown}", markup=False)
+            out.print(f"{indent}{name:<52}{_figure(value)}", markup=False)
         else:
             out.print(f"{indent}{name:<52}{value}", markup=False)
+
+
+def _figure(found: dict[str, Any]) -> str:
+    """``0.9912  [0.9871, 0.9950]  n 1,710`` or why there is none."""
+    if found["value"] is None:
+        return f"–  ({found.get('reason', 'unknown')})"
+    interval = "" if found["low"] is None else f"  [{found['low']:.4f}, {found['high']:.4f}]"
+    return f"{found['value']:.4f}{interval}  n {found['n']:,}, {found['positives']:,} of them sought"
 
 
 @models.command("list")

@@ -42,13 +42,18 @@ LICENCES = {
 }
 
 
-def read_views(path: Path, stars: dict[int, dict[str, float]] | None = None) -> tuple[Labelled, dict[str, int]]:
+def read_views(
+    path: Path,
+    stars: dict[int, dict[str, float]] | None = None,
+    lines: dict[tuple[int, int], dict[str, str]] | None = None,
+) -> tuple[Labelled, dict[str, int]]:
     """Read one file laid out as the public views, AstroNet's or Nigraha's, recognised by its columns.
 
     Parameters
     ----------
     path : an npz without pickled objects
     stars : Tmag, radius and temperature by TIC, where known
+    lines : the list of TCEs by (row_id, tic_id), for the depths that a file holds only standardised
 
     Raises
     ------
@@ -74,10 +79,36 @@ def read_views(path: Path, stars: dict[int, dict[str, float]] | None = None) -> 
     for name, length in (("global_view", GLOBAL_BINS), ("local_view", 81 if nigraha else LOCAL_BINS)):
         if columns[name].shape != (count, length):
             raise ViewsRefused(f"{path}: {name} has shape {columns[name].shape}, it must be ({count}, {length})")
+    _one_number_a_row(path, columns, [name for name in (*needed, "row_id") if name in columns], count)
     strange = sorted(set(columns["Disposition"].tolist()) - LABELS)
     if strange:
         raise ViewsRefused(f"{path}: unknown labels {', '.join(map(str, strange))}")
+    if lines and not nigraha and "row_id" in columns:
+        columns["Transit_Depth"] = _known_depths(columns, lines)
     return _nigraha(columns, stars or {}) if nigraha else _astronet(columns, stars or {})
+
+
+def _one_number_a_row(path: Path, columns: dict[str, NDArray], names: Iterable[str], count: int) -> None:
+    """Refuse columns of another length, and text or fractions where numbers belong."""
+    for name in names:
+        column = columns[name]
+        if name in ("global_view", "local_view", "Disposition"):
+            wanted = "text" if name == "Disposition" else "numbers"
+            if column.dtype.kind not in ("U" if wanted == "text" else "fiu"):
+                raise ViewsRefused(f"{path}: {name} must hold {wanted}, not {column.dtype}")
+            continue
+        if column.shape != (count,):
+            raise ViewsRefused(f"{path}: {name} has shape {column.shape}, it must be ({count},)")
+        if column.dtype.kind not in ("iu" if name in ("tic_id", "TIC_ID", "row_id") else "fiu"):
+            raise ViewsRefused(f"{path}: {name} must hold numbers (ids whole ones), not {column.dtype}")
+
+
+def _known_depths(columns: dict[str, NDArray], lines: dict[tuple[int, int], dict[str, str]]) -> NDArray[np.float64]:
+    """Depths in ppm, from the list where the file's own is not positive."""
+    keys = zip(columns["row_id"].tolist(), columns["tic_id"].tolist(), strict=True)
+    listed = np.array([float(lines.get(key, {}).get("Transit_Depth") or "nan") for key in keys])
+    own = columns["Transit_Depth"].astype(np.float64)
+    return np.where(own > 0, own, listed)
 
 
 def _scalars(count: int, known: dict[str, NDArray]) -> NDArray[np.float64]:
