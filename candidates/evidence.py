@@ -16,7 +16,7 @@ import numpy as np
 
 from candidates.files import safe_name
 from candidates.reading import SCHEMA_ID, SCHEMA_VERSION, BadEvidence, parse, read, schema, validate
-from candidates.wording import confirmation_text
+from candidates.wording import confirmation_text, sureness
 from pipeline.confirm import Confirmation
 from pipeline.ephemeris import cycle, phase
 from pipeline.types import (
@@ -451,7 +451,12 @@ def _score(score: Score) -> dict[str, object]:
         "model_sha256": score.model_sha256,
         "member_spread": score.member_spread,
         "classes": {name: score.classes[name] for name in sorted(score.classes)},
-        "conformal_set": None,
+        "members": list(score.members),
+        "entropy_bits": score.entropy,
+        "disagreement_bits": score.disagreement,
+        "conformal_set": None if score.conformal_set is None else list(score.conformal_set),
+        "conformal_coverage": score.conformal_coverage,
+        "conformal_note": score.conformal_note,
     }
 
 
@@ -520,6 +525,8 @@ def verdict(
         f"{score.model} gives a planet probability of {score.probability:.3f}, "
         f"{'over' if over else 'below'} the threshold of {score.threshold:g}{prior}",
     )
+    for side, text in sureness(blocks["score"]):
+        say(side, text)
     transits = "" if signal.n_transits is None else f" over {signal.n_transits} transits"
     say("for", f"matched-filter signal-to-noise {signal.snr:.1f}{transits}")
     share = signal.single_event_share

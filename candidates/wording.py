@@ -7,6 +7,13 @@ from typing import Any
 SYMBOLS = {"pass": ("✓", "PASS"), "fail": ("✗", "FAIL"), "not_run": ("–", "NOT RUN"), "error": ("!", "ERROR")}
 UNKNOWN = "unknown"
 LEAST_FALSE_ALARM = 1e-9  # a smaller false-alarm probability is not told as a number
+DISAGREEING = 0.2  # members further apart than this are said to disagree
+SETS = {
+    frozenset(["planet"]): "planet",
+    frozenset(["not planet"]): "not planet",
+    frozenset(["planet", "not planet"]): "planet or not: undecided",
+    frozenset(): "neither: unlike what it was calibrated on",
+}
 MAX_FILES = 6  # data files named one by one on the sheet
 
 Document = Mapping[str, Any]
@@ -174,6 +181,39 @@ def confirmation_text(block: Mapping[str, Any]) -> str:
     return f"{name}: {', '.join(parts)}"
 
 
+def members_text(score: Mapping[str, Any]) -> str:
+    """What the members of the ensemble say, from the lowest to the highest."""
+    members = score["members"]
+    if not members:
+        return UNKNOWN
+    if len(members) == 1:
+        return "a single network"
+    apart = max(members) - min(members) > DISAGREEING
+    spread = "" if score["member_spread"] is None else f", spread {score['member_spread']:.3f}"
+    return f"{'disagree: ' if apart else ''}{min(members):.2f} to {max(members):.2f}{spread}"
+
+
+def set_text(score: Mapping[str, Any]) -> str:
+    """The conformal set in words, with its coverage."""
+    if score["conformal_set"] is None:
+        return f"{UNKNOWN}: {score['conformal_note']}"
+    return f"{SETS[frozenset(score['conformal_set'])]} (at {score['conformal_coverage']:.0%} coverage)"
+
+
+def sureness(score: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """How sure the model is, as sides (for, against, unknown) and sentences."""
+    said = []
+    if score["conformal_set"] is None:
+        said.append(("unknown", f"conformal set unknown: {score['conformal_note']}"))
+    else:
+        side = {(True, False): "for", (False, True): "against"}
+        found = "planet" in score["conformal_set"], "not planet" in score["conformal_set"]
+        said.append((side.get(found, "unknown"), f"conformal set: {set_text(score)}"))
+    if (text := members_text(score)).startswith("disagree"):
+        said.append(("unknown", f"the networks of the ensemble {text}"))
+    return said
+
+
 def score_rows(document: Document) -> list[tuple[str, str]]:
     """The score as rows of name and value."""
     score = document["score"]
@@ -182,7 +222,10 @@ def score_rows(document: Document) -> list[tuple[str, str]]:
         ("stated for a prior of", optional(score["prior"], ".3g")),
         ("threshold", f"{score['threshold']:g}"),
         ("raw output", f"{score['raw']:.4f}"),
-        ("spread of members", optional(score["member_spread"], ".3f")),
+        ("members", members_text(score)),
+        ("set", set_text(score)),
+        ("entropy", optional(score["entropy_bits"], ".2f", "bit")),
+        ("disagreement", optional(score["disagreement_bits"], ".3f", "bit")),
         ("model", f"{short(score['model'], 32)}  {score['model_sha256'][:12]}"),
     ]
     if score["classes"]:

@@ -346,6 +346,12 @@ def opinion(scorer: Scorer, inputs: SignalInputs, threshold: float, prior: float
         prior=said["prior"],
         member_spread=said["member_spread"],
         classes=said["classes"],
+        members=tuple(said["members"]),
+        entropy=said["entropy"],
+        disagreement=said["disagreement"],
+        conformal_set=None if said["conformal_set"] is None else tuple(said["conformal_set"]),
+        conformal_coverage=said["conformal_coverage"],
+        conformal_note="model without conformal sets: train it again to have them" * (said["conformal_set"] is None),
     )
 
 

@@ -160,12 +160,10 @@ def overlap(length: int, bins: int, width: float, window: float) -> Array:
 
 
 @lru_cache(maxsize=32)
-def narrow(length: int, bins: int, width: float, window: float) -> tuple[NDArray[np.int64], Array] | None:
-    """The same shares for windows of a few bins: which bins, (bins, k), and their shares; None for wide windows."""
+def narrow(length: int, bins: int, width: float, window: float) -> tuple[NDArray[np.int64], Array]:
+    """The same shares for windows of a few bins: which bins, (bins, k), and their shares."""
     weights = overlap(length, bins, width, window)
     most = int((weights > 0).sum(axis=0).max())
-    if most > 8:
-        return None
     first = np.minimum((weights > 0).argmax(axis=0), length - most)
     index = first[:, None] + np.arange(most)
     return index, weights[index, np.arange(bins)[:, None]]
@@ -190,12 +188,7 @@ def rebin(
     flux, filled : (n, bins) float32
         Empty bins are interpolated and marked 0; a row without any filled bin is 0 throughout.
     """
-    window = width if window is None else window
-    few = narrow(flux.shape[1], bins, width, window)
-    if few is not None:
-        index, shares = few
-        return averaged(flux[:, index], filled[:, index], shares, wrap)
-    weights = overlap(flux.shape[1], bins, width, window)
+    weights = overlap(flux.shape[1], bins, width, width if window is None else window)
     seen = np.asarray(filled, dtype=np.float32)
     return _means(np.where(seen > 0, flux, 0).astype(np.float32) @ weights, seen @ weights, wrap)
 
@@ -320,9 +313,7 @@ def _gather(signals: Sequence[SignalInputs], first: int) -> Rows:
         flux, filled = stacked[name]
         length = flux.shape[1]
         bins, width = (GLOBAL_BINS, GLOBAL_WIDTH) if name == "global" else (LOCAL_BINS, LOCAL_WIDTH)
-        few = narrow(length, bins, width, SAMPLED / length)
-        assert few is not None
-        index, shares = few
+        index, shares = narrow(length, bins, width, SAMPLED / length)
         # ppm-deep views keep their digits: level and scale are taken out before going to 32 bits
         taken = flux.take(index, axis=1) - level(flux, filled)[:, :, None]
         taken = np.where(np.abs(taken) < NOTHING, 0, taken) / depth

@@ -6,6 +6,7 @@
     <root>/<name>/manifest.json          sha256 of every other file
     <root>/<name>/card.json              what it is, made from what, with which limits
     <root>/<name>/calibration.json
+    <root>/<name>/conformal.json         thresholds of its conformal sets; older models have none
     <root>/<name>/metrics.json
     <root>/<name>/stars.safetensors      the stars it was trained and calibrated on
     <root>/<name>/weights-0.safetensors  one per member
@@ -25,6 +26,7 @@ from pathlib import Path
 SHIPPED = Path(__file__).parent / "weights"
 MANIFEST = "manifest.json"
 STARS = "stars.safetensors"
+CONFORMAL = "conformal.json"  # older models have none
 NEEDED = ("card.json", "calibration.json", "metrics.json", STARS)
 WEIGHTS = "weights-{}.safetensors"
 FORMAT = 1  # of a model's folder

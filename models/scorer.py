@@ -16,9 +16,10 @@ from torch import nn
 
 from models import networks
 from models.calibrate import Calibration, sigmoid
+from models.conformal import Conformal, disagreement, entropy
 from models.inputs import Preparation, Rows, SignalInputs, gather, tensors
 from models.networks import absent_classes, classes_of
-from models.registry import STARS, WEIGHTS, ModelRefused, read_json, verify_folder
+from models.registry import CONFORMAL, STARS, WEIGHTS, ModelRefused, read_json, verify_folder
 from models.resnet1d import REASONS
 
 BATCH = 64
@@ -37,6 +38,7 @@ class Scorer:
         calibration: Calibration,
         seen: NDArray[np.int64] | None = None,
         architecture: Any = None,
+        conformal: Conformal | None = None,
     ) -> None:
         self.name = name
         self.sha256 = sha256
@@ -46,6 +48,7 @@ class Scorer:
         self.architecture = architecture
         self.classes = REASONS if architecture is None else classes_of(architecture)
         self.absent = () if architecture is None else absent_classes(architecture)
+        self.conformal = conformal  # None: the model came without
         self.seen = np.zeros(0, dtype=np.int64) if seen is None else seen  # TICs it was trained and calibrated on
 
     @classmethod
@@ -70,10 +73,13 @@ class Scorer:
             preparation = Preparation.from_json(card["inputs"])
             calibration = Calibration.from_json(read_json(folder, "calibration.json"))
             members = int(card["members"])
+            conformal = Conformal.from_json(read_json(folder, CONFORMAL)) if (folder / CONFORMAL).exists() else None
         except ModelRefused as refusal:
             raise ModelRefused(f"{folder.name}: {refusal}") from refusal
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ModelRefused(f"{folder.name}: card.json or calibration.json is not understood ({error})") from error
+            raise ModelRefused(
+                f"{folder.name}: card.json, calibration.json or {CONFORMAL} is not understood ({error})"
+            ) from error
         wanted = (preparation.width, preparation.global_length, preparation.local_length)
         if wanted != (architecture.scalars, architecture.global_length, architecture.local_length):
             raise ModelRefused(
@@ -85,7 +91,7 @@ class Scorer:
         loaded = [load_network(folder / WEIGHTS.format(k), architecture) for k in range(members)]
         if prior is not None:
             calibration = replace(calibration, prior=prior)
-        return cls(folder.name, digest, loaded, preparation, calibration, _seen(folder), architecture)
+        return cls(folder.name, digest, loaded, preparation, calibration, _seen(folder), architecture, conformal)
 
     def score(self, signals: Sequence[SignalInputs], prior: float | None = None) -> list[dict[str, Any]]:
         """Score signals as the hunt folds them.
@@ -94,8 +100,10 @@ class Scorer:
         -------
         list of dict
             probability (calibrated, of a planet, stated for ``prior``), raw (mean of the members' uncalibrated
-            probabilities), prior, member_spread (standard deviation of the members' calibrated probabilities),
-            classes (probability by reason, uncalibrated).
+            probabilities), prior, members (calibrated probability by each), member_spread (their standard
+            deviation), entropy (of the probability, bits), disagreement (mutual information of answer and member,
+            bits; None with one member), conformal_set (the words it holds; None where the model came without) and
+            conformal_coverage, classes (probability by reason, uncalibrated).
 
         Raises
         ------
@@ -110,15 +118,25 @@ class Scorer:
         mean = logits.mean(axis=0)
         stated = self.calibration.prior if prior is None else prior
         probability = self.calibration.probability(mean, stated)
-        spread = self.calibration.probability(logits, stated).std(axis=0)
+        members = self.calibration.probability(logits, stated)
+        spread, unsure, differ = members.std(axis=0), entropy(probability), disagreement(members)
         raw = sigmoid(mean)
         told = [(k, name) for k, name in enumerate(self.classes) if name not in self.absent]
+        sets = None
+        if self.conformal is not None:  # found at the training prior, whatever prior is asked for
+            plain = self.calibration.probability(mean, self.calibration.training_prior)
+            sets = self.conformal.sets(np.round(plain, DIGITS))
         return [
             {
                 "probability": round(float(probability[i]), DIGITS),
                 "raw": round(float(raw[i]), DIGITS),
                 "prior": stated,
+                "members": [round(float(value), DIGITS) for value in members[:, i]],
                 "member_spread": round(float(spread[i]), DIGITS),
+                "entropy": round(float(unsure[i]), DIGITS),
+                "disagreement": round(float(differ[i]), DIGITS) if len(members) > 1 else None,
+                "conformal_set": None if sets is None else list(sets[i]),
+                "conformal_coverage": None if self.conformal is None else round(1 - self.conformal.alpha, DIGITS),
                 "classes": {name: round(float(reasons[i, k]), DIGITS) for k, name in told},
             }
             for i in range(len(rows))

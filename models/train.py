@@ -21,7 +21,7 @@ from safetensors import safe_open
 from safetensors.numpy import save as save_arrays
 from safetensors.torch import save as save_tensors
 
-from models import calibrate, losses, networks
+from models import calibrate, conformal, losses, networks
 from models.augment import Augmentation, augment
 from models.calibrate import Calibration
 from models.datasets import (
@@ -40,6 +40,7 @@ from models.evaluate import average_precision, precision_at, recall_at, report
 from models.fine_tune import Start, Tuner, Tuning, precision_of
 from models.inputs import Preparation, fit_preparation, measure, raw_scalars, tensors
 from models.registry import (
+    CONFORMAL,
     STARS,
     WEIGHTS,
     ModelRefused,
@@ -194,6 +195,7 @@ def train_on(
         calibration = replace(calibration, prior=stated)
         progress("calibrated; measuring on unseen stars")
         metrics = judge(data, fitted, preparation, calibration, recipe, seed, resamples)
+        sets, metrics["conformal sets"] = conformal_sets(data, fitted, preparation, calibration)
         metrics["choice of prior, on the validation stars"] = {f"{p:g}": row for p, row in choice.items()}
 
     card = {
@@ -250,6 +252,7 @@ def train_on(
             shutil.copyfile(work / WEIGHTS.format(k), folder / WEIGHTS.format(k))
         (folder / "card.json").write_bytes(as_json(card))
         (folder / "calibration.json").write_bytes(as_json(calibration.to_json()))
+        (folder / CONFORMAL).write_bytes(as_json(sets.to_json()))
         (folder / "metrics.json").write_bytes(as_json(metrics))
         (folder / STARS).write_bytes(save_arrays(stars))
 
@@ -514,6 +517,21 @@ def judge(
         "beats_baseline": bool(mine > theirs),
         "SIMULATED, views without any dip": of_empty_views(part, networks, preparation, calibration, seed),
     }
+
+
+def conformal_sets(
+    data: Dataset, networks, preparation: Preparation, calibration: Calibration
+) -> tuple[conformal.Conformal, dict[str, Any]]:
+    """Sets from the calibration stars, and how often they hold the truth of the test stars."""
+
+    def scored(split: str) -> tuple[NDArray, NDArray, NDArray]:
+        index = data.part(split)
+        part = data.labelled.take(index)
+        raw = ensemble_logits(networks, part.rows, preparation)[0].mean(axis=0)
+        return calibration.probability(raw, calibration.training_prior), part.planet, data.weight[index]
+
+    sets = conformal.fit(*scored("calibration"))
+    return sets, {"promised": 1 - sets.alpha} | conformal.coverage(sets, *scored("test"))
 
 
 def of_empty_views(part: Labelled, networks, preparation: Preparation, calibration: Calibration, seed: int) -> dict:

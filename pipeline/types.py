@@ -208,6 +208,12 @@ class Score:
     prior: float | None = None  # share of planets the probability is stated for
     member_spread: float | None = None  # standard deviation over ensemble members
     classes: dict[str, float] = field(default_factory=dict)  # probability by reason, where the model gives one
+    members: tuple[float, ...] = ()  # calibrated probability by each member of the ensemble
+    entropy: float | None = None  # of the probability, bits: 0 is certain, 1 is a coin
+    disagreement: float | None = None  # mutual information of answer and member, bits; None with one member
+    conformal_set: tuple[str, ...] | None = None  # of "planet" and "not planet"; None with the reason in the note
+    conformal_coverage: float | None = None  # share of true planets, and of others, whose set holds the truth
+    conformal_note: str = "the model gave no set"
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,7 +121,22 @@ def make_sky(
         signal=signal,
         views=views,
         findings=findings,
-        score=Score(0.93, 2.6, "resnet1d", SHA, 0.85, 0.05, classes={"planet": 0.93, "junk": 0.07}),
+        score=Score(
+            0.93,
+            2.6,
+            "resnet1d",
+            SHA,
+            0.85,
+            0.05,
+            0.02,
+            {"planet": 0.93, "junk": 0.07},
+            members=(0.9, 0.92, 0.95),
+            entropy=0.37,
+            disagreement=0.004,
+            conformal_set=("planet",),
+            conformal_coverage=0.9,
+            conformal_note="",
+        ),
         run=run,
     )
 
@@ -900,3 +915,43 @@ def test_a_second_search_that_broke_is_unknown_with_its_reason_and_never_a_pass(
     assert document["confirmation"]["status"] == "error"
     assert any("stopped after 120 s" in line for line in unknown_lines(document))
     assert document["verdict"]["tests"] == evidence_of(sky).document["verdict"]["tests"]
+
+
+def said_of(evidence) -> str:
+    return " | ".join(f"{reason['side']}: {reason['text']}" for reason in evidence.document["verdict"]["reasons"])
+
+
+def test_how_sure_the_model_is_stands_in_evidence_and_on_the_page(sky, sheet):
+    evidence = evidence_of(sky)
+    validate(evidence.document)
+    assert evidence.document["score"]["conformal_set"] == ["planet"]
+    assert "for: conformal set: planet (at 90% coverage)" in said_of(evidence)
+    assert "disagree" not in said_of(evidence)
+    torn = dataclasses.replace(sky.score, members=(0.41, 0.7, 0.93), conformal_set=("planet", "not planet"))
+    evidence = evidence_of(sky, score=torn)
+    validate(evidence.document)
+    assert "unknown: conformal set: planet or not: undecided (at 90% coverage)" in said_of(evidence)
+    assert "disagree: 0.41 to 0.93" in said_of(evidence)
+    page = render_page(evidence, sheet)
+    assert "disagree: 0.41 to 0.93" in page
+    assert "planet or not: undecided" in page
+    against = evidence_of(sky, score=dataclasses.replace(sky.score, conformal_set=("not planet",)))
+    assert "against: conformal set: not planet" in said_of(against)
+    strange = evidence_of(sky, score=dataclasses.replace(sky.score, conformal_set=()))
+    validate(strange.document)
+    assert "unknown: conformal set: neither: unlike what it was calibrated on" in said_of(strange)
+
+
+def test_a_model_without_conformal_sets_says_so_and_never_counts_as_sure(sky):
+    older = dataclasses.replace(
+        sky.score, members=(), conformal_set=None, conformal_coverage=None, conformal_note="the model gave no set"
+    )
+    document = evidence_of(sky, score=older).document
+    validate(document)
+    assert "unknown: conformal set unknown: the model gave no set" in said_of(evidence_of(sky, score=older))
+    with pytest.raises(BadEvidence):
+        validate(put(document, ("score", "conformal_note"), ""))
+    with pytest.raises(BadEvidence):
+        validate(put(evidence_of(sky).document, ("score", "conformal_set"), ["planet", "planet"]))
+    with pytest.raises(BadEvidence):
+        validate(put(evidence_of(sky).document, ("score", "conformal_set"), ["maybe"]))
