@@ -25,14 +25,14 @@ from models import calibrate, conformal, losses, networks
 from models.augment import Augmentation, augment
 from models.calibrate import Calibration
 from models.datasets import (
-    LICENCES,
+    JUDGED,
     SHARES,
     SPLITS,
     Dataset,
     Labelled,
     folded_at_half,
     join_labelled,
-    public_dataset,
+    open_dataset,
     shows_its_dip,
     without_any_dip,
 )
@@ -54,12 +54,6 @@ from models.resnet1d import parameters
 from models.scorer import describe, ensemble_logits, load_network
 
 VERSION = 1  # raised when the same recipe would give other weights
-
-# the stars on whose light curves the whole hunt is judged: never trained, tuned or calibrated on
-JUDGED = (
-    *(3836541, 25155310, 29779873, 29928567, 38699825, 53842685, 55525572, 100100827, 117544915, 126890217),
-    *(150065151, 200319843, 220429097, 261136679, 270501383, 283722336, 290131778, 340703996, 441420236),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +95,7 @@ RECIPES = {"shipped": Recipe("shipped"), "quick": Recipe("quick", epochs=3, memb
 
 
 def train(
-    data_folder: Path,
+    data_folder: Path | Sequence[Path],
     out_registry: Path,
     *,
     recipe: str | Recipe = "shipped",
@@ -116,7 +110,8 @@ def train(
 
     Parameters
     ----------
-    data_folder : holds the npz sets and the list of TCEs; see ``datasets.public_dataset``
+    data_folder : holds the npz sets and the list of TCEs, or a built set, or several of them; see
+        ``datasets.open_dataset``
     out_registry : root of the registry that receives the model
     recipe : a name from RECIPES, or a Recipe
     seed, epochs, members : override the recipe's
@@ -138,7 +133,7 @@ def train(
     """
     chosen = RECIPES[recipe] if isinstance(recipe, str) else recipe
     chosen = replace(chosen, epochs=epochs or chosen.epochs, members=members or chosen.members)
-    data = public_dataset(Path(data_folder), chosen.held_out)
+    data = open_dataset(data_folder, chosen.held_out)
     return train_on(data, Path(out_registry), chosen, seed=seed, threads=threads, progress=progress, name=name)
 
 
@@ -211,7 +206,7 @@ def train_on(
         **describe(architecture, preparation),
         "data": {
             "id": data.id,
-            "sets": [LICENCES["astronet_triage"], LICENCES["astronet_vetting"], LICENCES["nigraha"]],
+            "sets": list(data.sets),
             "rows": {split: len(data.part(split)) for split in SPLITS},
             "planets": {split: int(data.labelled.planet[data.part(split)].sum()) for split in SPLITS},
             "dropped": data.notes,
@@ -232,7 +227,7 @@ def train_on(
         "calibration": calibration.to_json(),
         "prior": PRIOR_NOTE.format(calibration.training_prior, calibration.prior),
         "limits": LIMITS,
-        "synthetic": False,
+        "synthetic": data.synthetic,
         "beats_baseline": metrics["beats_baseline"],
         "trained_cpu_seconds": round(time.process_time() - started),
         "libraries": {"torch": torch.__version__, "numpy": np.__version__},

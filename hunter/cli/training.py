@@ -21,7 +21,10 @@ def _registry(home: str | None) -> Any:
 
 @examples("hunter train --data ../shared/data/labelled_views", "hunter train --data views/ --epochs 6 --members 2")
 def train(
-    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Folder of the labelled views (npz files).")],
+    data: Annotated[
+        list[Path],
+        typer.Option("--data", metavar="DIR", help="Folder of labelled views, or a built set; may be repeated."),
+    ],
     home: Home = None,
     recipe: Annotated[str, typer.Option(help="Named recipe: shipped rebuilds the shipped model.")] = "shipped",
     seed: Annotated[int, typer.Option(help="Same seed, data and machine: same model.")] = 0,

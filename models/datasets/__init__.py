@@ -2,6 +2,7 @@
 
 from models.datasets.labelled import (
     LABELS,
+    LICENCES,
     PLANETS,
     REASON_OF,
     REASONS,
@@ -9,13 +10,17 @@ from models.datasets.labelled import (
     Labelled,
     ViewsRefused,
     join_labelled,
+    label,
     reasons_of,
+    scalar,
 )
 from models.datasets.made import folded_at_half, shows_its_dip, without_any_dip
-from models.datasets.public import LICENCES, public_dataset, read_stars, read_views
-from models.datasets.splits import SHARES, SPLITS, assemble, digest_of, groups, split_of
+from models.datasets.public import public_dataset, read_stars, read_views
+from models.datasets.snapshots import open_dataset
+from models.datasets.splits import JUDGED, SHARES, SPLITS, assemble, digest_of, groups, leaks, split_of
 
 __all__ = [
+    "JUDGED",
     "LABELS",
     "LICENCES",
     "PLANETS",
@@ -31,10 +36,14 @@ __all__ = [
     "folded_at_half",
     "groups",
     "join_labelled",
+    "label",
+    "leaks",
+    "open_dataset",
     "public_dataset",
     "read_stars",
     "read_views",
     "reasons_of",
+    "scalar",
     "shows_its_dip",
     "split_of",
     "without_any_dip",

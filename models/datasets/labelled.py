@@ -1,17 +1,22 @@
 """Rows that may be trained and judged on: their views, what is known of them, their group, split and weight."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.inputs import Rows, join
+from models.inputs import SCALARS, Rows, SignalInputs, gather, join
 
 REASONS = ("planet", "eclipsing_binary", "variable", "junk")  # as models.resnet1d.REASONS, which needs torch
 PLANETS = ("PC", "KP", "CP")
 REASON_OF = {"PC": 0, "KP": 0, "CP": 0, "EB": 1, "V": 2, "J": 3, "IS": 3}  # FP, FA, O and the unknown: -1
 LABELS = frozenset((*REASON_OF, "FP", "FA", "O"))
+LICENCES = {
+    "astronet_triage": "AstroNet-Triage views, github.com/yuliang419/Astronet-Triage, GPL-3 (arXiv:1904.02726)",
+    "astronet_vetting": "AstroNet-Vetting labels, github.com/yuliang419/Astronet-Vetting, GPL-3 (arXiv:1904.02726)",
+    "nigraha": "Nigraha views and scalars, github.com/ExoplanetML/Nigraha, MIT (arXiv:2101.09227)",
+}
 
 
 class ViewsRefused(ValueError):
@@ -50,6 +55,8 @@ class Dataset:
     weight: NDArray[np.float64]  # (n,) 1 over the rows of this star and label
     id: str
     notes: dict[str, int]  # what was dropped, by reason
+    sets: tuple[str, ...] = ()  # where the rows are from and under which licence, a line each
+    synthetic: bool = False  # no row is a real signal
 
     def __len__(self) -> int:
         return len(self.labelled)
@@ -64,6 +71,45 @@ def join_labelled(parts: Iterable[Labelled]) -> Labelled:
     parts = list(parts)
     rest = (np.concatenate([getattr(p, item.name) for p in parts]) for item in fields(Labelled) if item.name != "rows")
     return Labelled(join([p.rows for p in parts]), *rest)
+
+
+def label(
+    signals: Sequence[SignalInputs],
+    tic: Sequence[int],
+    period: Sequence[float],
+    disposition: Sequence[str],
+    source: str,
+) -> Labelled:
+    """Signals as a hunt folds them, with their stars and labels, as rows.
+
+    Raises
+    ------
+    ViewsRefused
+        A label that is none of ``LABELS``, or lists of different lengths.
+    models.inputs.InputsRefused
+        A signal that cannot be scored, with its number.
+    """
+    if not len(signals) == len(tic) == len(period) == len(disposition):
+        raise ViewsRefused(f"{len(signals)} signals need as many stars, periods and labels")
+    strange = sorted(set(disposition) - LABELS)
+    if strange:
+        raise ViewsRefused(f"unknown labels {', '.join(strange)}: choose among {', '.join(sorted(LABELS))}")
+    labels = np.array(disposition, dtype="U4")
+    return Labelled(
+        rows=gather(signals),
+        planet=np.isin(labels, PLANETS),
+        reason=reasons_of(labels),
+        tic=np.array(tic, dtype=np.int64),
+        place=np.arange(len(labels)),
+        source=np.full(len(labels), source, dtype="U16"),
+        disposition=labels,
+        period=np.array(period, dtype=np.float64),
+    )
+
+
+def scalar(rows: Rows, name: str) -> NDArray[np.float64]:
+    """One of ``models.inputs.SCALARS`` of each row, NaN where it is unknown."""
+    return rows.scalars[:, SCALARS.index(name)]
 
 
 def reasons_of(disposition: NDArray) -> NDArray[np.int64]:

@@ -16,13 +16,26 @@ in these files and is handled here:
 
 import csv
 import gzip
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.datasets.labelled import LABELS, PLANETS, Dataset, Labelled, ViewsRefused, join_labelled, reasons_of
+from models.datasets.labelled import (
+    LABELS,
+    LICENCES,
+    PLANETS,
+    Dataset,
+    Labelled,
+    ViewsRefused,
+    join_labelled,
+    reasons_of,
+)
+from models.datasets.records import first_features, read_columns
+from models.datasets.snapshots import Snapshot, identity, pack
 from models.datasets.splits import assemble, of_stars
 from models.inputs import (
     GLOBAL_BINS,
@@ -34,12 +47,7 @@ from models.inputs import (
     normalise,
     rebin,
 )
-
-LICENCES = {
-    "astronet_triage": "AstroNet-Triage views, github.com/yuliang419/Astronet-Triage, GPL-3 (arXiv:1904.02726)",
-    "astronet_vetting": "AstroNet-Vetting labels, github.com/yuliang419/Astronet-Vetting, GPL-3 (arXiv:1904.02726)",
-    "nigraha": "Nigraha views and scalars, github.com/ExoplanetML/Nigraha, MIT (arXiv:2101.09227)",
-}
+from models.registry import sha256_of
 
 
 def read_views(
@@ -60,11 +68,25 @@ def read_views(
     ViewsRefused
         Missing columns, wrong lengths, pickled objects, unknown labels, or a file that is no npz.
     """
+    return views_of(read_npz(path), path, stars, lines)
+
+
+def read_npz(path: Path) -> dict[str, NDArray]:
+    """The arrays of an npz; ViewsRefused if it is none, or holds pickled objects."""
     try:
         with np.load(path, allow_pickle=False) as archive:
-            columns = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, AttributeError, KeyError, EOFError) as error:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, AttributeError, KeyError, EOFError, BadZipFile) as error:
         raise ViewsRefused(f"{path}: not an npz of plain arrays ({error})") from error
+
+
+def views_of(
+    columns: dict[str, NDArray],
+    path: Path,
+    stars: dict[int, dict[str, float]] | None = None,
+    lines: dict[tuple[int, int], dict[str, str]] | None = None,
+) -> tuple[Labelled, dict[str, int]]:
+    """As ``read_views``, of columns already read; ``path`` names them in what is refused."""
     nigraha = "odd_even_view" in columns or "TIC_ID" in columns
     needed = (
         ("TIC_ID", "T0", "Depth", "DepthOdd", "DepthEven", "snr", "TMag")
@@ -84,7 +106,7 @@ def read_views(
     if strange:
         raise ViewsRefused(f"{path}: unknown labels {', '.join(map(str, strange))}")
     if lines and not nigraha and "row_id" in columns:
-        columns["Transit_Depth"] = _known_depths(columns, lines)
+        columns = columns | {"Transit_Depth": _known_depths(columns, lines)}
     return _nigraha(columns, stars or {}) if nigraha else _astronet(columns, stars or {})
 
 
@@ -220,7 +242,7 @@ def read_stars(path: Path) -> tuple[dict[int, dict[str, float]], dict[tuple[int,
     """The list of TCEs: what is known of each star, and every line by (row_id, tic_id); row_id alone repeats."""
     stars: dict[int, dict[str, float]] = {}
     lines: dict[tuple[int, int], dict[str, str]] = {}
-    with gzip.open(path, "rt", newline="") as text:
+    with gzip.open(path, "rt", newline="") if path.suffix == ".gz" else open(path, newline="") as text:
         for line in csv.DictReader(text):
             tic = int(line["tic_id"])
             lines[int(line["row_id"]), tic] = line
@@ -238,6 +260,15 @@ def read_stars(path: Path) -> tuple[dict[int, dict[str, float]], dict[tuple[int,
     return stars, lines
 
 
+SETS = {
+    "astronet-triage": "astronet_triage_views.npz",
+    "astronet-vetting": "astronet_vetting_views.npz",
+    "nigraha": "nigraha_views.npz",
+}
+LIST = "astronet_tces.csv.gz"
+VERSION = 1  # raised when the same files would give other rows
+
+
 def public_dataset(folder: Path, held_out: Iterable[int] = ()) -> Dataset:
     """The three public sets, joined, deduplicated, grouped and split.
 
@@ -252,36 +283,139 @@ def public_dataset(folder: Path, held_out: Iterable[int] = ()) -> Dataset:
     ViewsRefused
         If no set is there or one is not as described.
     """
+    labelled, stars, notes = public_rows(folder)
+    return assemble(labelled, stars, held_out, notes)
+
+
+def public_rows(folder: Path, which: str = "public") -> tuple[Labelled, dict[int, dict[str, float]], dict[str, int]]:
+    """The rows of one public set as published, or of all with the best label of each; stars, and what was dropped.
+
+    Parameters
+    ----------
+    folder : as ``public_dataset``, or a clone of the sets' repositories, or a folder with several of them
+    which : a name from ``SETS``, or "public" for triage with the labels of vetting and the kinds of junk, and Nigraha
+
+    Raises
+    ------
+    ViewsRefused
+        If the set is not there or not as described.
+    """
+    folder = Path(folder)
     stars: dict[int, dict[str, float]] = {}
     lines: dict[tuple[int, int], dict[str, str]] = {}
-    if (folder / "astronet_tces.csv.gz").exists():
-        stars, lines = read_stars(folder / "astronet_tces.csv.gz")
+    wanted = [*SETS] if which == "public" else [which]
+    files = {name: found for name in wanted if (found := _files_of(folder, name))}
+    listed = _list_of(folder) if files else None
+    if listed is not None:
+        stars, lines = read_stars(listed)
+    if which != "public" and which not in files:
+        raise ViewsRefused(f"{folder}: neither {SETS[which]} nor its records (TFRecord files of a clone) are here")
+    columns = {name: _columns(found, lines) for name, found in files.items()}
+    if which != "public":
+        part, dropped = views_of(columns[which], files[which][0], stars, lines)
+        return part, stars, dropped
     parts: list[Labelled] = []
     notes: dict[str, int] = {}
-    triage = folder / "astronet_triage_views.npz"
-    if triage.exists():
-        part, dropped = read_views(triage, stars)
-        part = _relabelled(part, triage, folder / "astronet_vetting_views.npz", lines)
-        parts.append(part)
-        notes |= dropped
-    if (folder / "nigraha_views.npz").exists():
-        part, dropped = read_views(folder / "nigraha_views.npz", stars)
-        parts.append(part)
-        notes |= dropped
+    for name in ("astronet-triage", "nigraha"):
+        if name in columns:
+            part, dropped = views_of(columns[name], files[name][0], stars)
+            if name == "astronet-triage":
+                part = _relabelled(part, columns[name], columns.get("astronet-vetting"), lines)
+            parts.append(part)
+            notes |= dropped
     if not parts:
-        raise ViewsRefused(f"{folder}: neither astronet_triage_views.npz nor nigraha_views.npz is here")
-    return assemble(join_labelled(parts), stars, held_out, notes)
+        raise ViewsRefused(
+            f"{folder}: neither astronet_triage_views.npz nor nigraha_views.npz is here, nor a clone of their "
+            "repositories, nor a built data set"
+        )
+    return join_labelled(parts), stars, notes
 
 
-def _relabelled(part: Labelled, triage: Path, vetting: Path, lines: dict[tuple[int, int], dict[str, str]]) -> Labelled:
+def _files_of(folder: Path, which: str) -> list[Path]:
+    """The npz of a set, or the TFRecord files of a clone, recognised by the features of their first record.
+
+    Raises
+    ------
+    ViewsRefused
+        If several folders hold records of this set, as old clones do: which are meant has to be said.
+    """
+    if (folder / SETS[which]).is_file():
+        return [folder / SETS[which]]
+    found: dict[Path, list[Path]] = {}
+    for path in sorted(folder.rglob("*")) if folder.is_dir() else []:
+        record = path.name.lower().endswith(".tfrecords") or re.fullmatch(r"\w+-\d{5}-of-\d{5}", path.name)
+        if not record or not path.is_file():
+            continue
+        root = path.parent
+        while root != folder and root.name in ("train", "test", "validate", "positive", "negative"):
+            root = root.parent
+        found.setdefault(root, []).append(path)
+    kinds: dict[Path, list[Path]] = {}
+    for root, paths in found.items():
+        features = {name.replace(" ", "_") for name in first_features(paths[0])}
+        if "Disposition" not in features:
+            continue  # views without labels, to be predicted
+        vetting = "secondary_view" in features or "depth_change" in features
+        kind = "nigraha" if "TIC_ID" in features else "astronet-vetting" if vetting else "astronet-triage"
+        if kind == which:
+            kinds[root] = paths
+    if len(kinds) > 1:
+        shown = ", ".join(str(root.relative_to(folder)) for root in kinds)
+        raise ViewsRefused(f"{folder}: records of {which} lie in {shown}: name the folder that is meant")
+    return next(iter(kinds.values()), [])
+
+
+def _list_of(folder: Path) -> Path | None:
+    """The list of TCEs beside the views, or anywhere in a clone."""
+    if (folder / LIST).exists():
+        return folder / LIST
+    return min(folder.rglob("tces.csv"), key=lambda path: len(path.parts), default=None)
+
+
+def _columns(files: Sequence[Path], lines: Mapping[tuple[int, int], Mapping[str, str]]) -> dict[str, NDArray]:
+    """The columns of a set from its npz or its records; an S/N that the records lack is taken from the list of TCEs."""
+    if files[0].suffix == ".npz":
+        return read_npz(files[0])
+    columns = {name.replace(" ", "_"): values for name, values in read_columns(files).items()}
+    if "SN" not in columns and {"row_id", "tic_id"} <= set(columns):
+        keys = zip(columns["row_id"].tolist(), columns["tic_id"].tolist(), strict=True)
+        columns["SN"] = np.array([float(lines.get(key, {}).get("SN") or "nan") for key in keys], dtype=np.float32)
+    return columns
+
+
+def public_origin(folder: Path, which: str = "public") -> tuple[list[dict[str, str]], str]:
+    """The files that ``public_rows`` reads, each with its sha256, and the licences of their sets."""
+    folder = Path(folder)
+    files = [path for name in ([*SETS] if which == "public" else [which]) for path in _files_of(folder, name)]
+    listed = _list_of(folder)
+    files += [] if listed is None else [listed]
+    origin = [{"file": str(path.relative_to(folder)), "sha256": sha256_of(path)} for path in files]
+    keys = [key.replace("-", "_") for key in ([*SETS] if which == "public" else [which])]
+    return origin, "; ".join(LICENCES[key] for key in keys)
+
+
+def public_snapshot(folder: Path) -> Snapshot:
+    """The public sets of a folder as a set that can be joined with built ones, without writing it."""
+    labelled, stars, notes = public_rows(folder)
+    origin, licence = public_origin(folder)
+    about = {"source": "public", "licence": licence, "origin": origin, "settings": {}, "code": str(VERSION)}
+    about["dropped"] = notes
+    arrays, words = pack(labelled, {})
+    return Snapshot(labelled, stars, {}, about | {"id": identity(arrays, words, about)})
+
+
+def _relabelled(
+    part: Labelled,
+    triage: Mapping[str, NDArray],
+    vetting: Mapping[str, NDArray] | None,
+    lines: dict[tuple[int, int], dict[str, str]],
+) -> Labelled:
     """Give triage rows the label of vetting where it has them, and junk its kind from the list of TCEs."""
-    with np.load(triage, allow_pickle=False) as columns:
-        keys = list(zip(columns["row_id"][part.place].tolist(), part.tic.tolist(), strict=True))
+    keys = list(zip(triage["row_id"][part.place].tolist(), part.tic.tolist(), strict=True))
     disposition = part.disposition.copy()
-    if vetting.exists():
-        with np.load(vetting, allow_pickle=False) as columns:
-            pairs = zip(columns["row_id"].tolist(), columns["tic_id"].tolist(), strict=True)
-            later = dict(zip(pairs, columns["Disposition"].tolist(), strict=True))
+    if vetting is not None:
+        pairs = zip(vetting["row_id"].tolist(), vetting["tic_id"].tolist(), strict=True)
+        later = dict(zip(pairs, vetting["Disposition"].tolist(), strict=True))
         disposition = np.array([later.get(key, now) for key, now in zip(keys, disposition, strict=True)], dtype="U4")
     kinds = [lines.get(key, {}).get("Disposition", "") for key in keys]
     junk = disposition == "J"

@@ -2,20 +2,27 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import fields
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, replace
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.datasets.labelled import REASONS, Dataset, Labelled
+from models.datasets.labelled import LICENCES, REASONS, Dataset, Labelled
 from models.inputs import SCALARS, Rows
 
 SPLITS = ("test", "calibration", "validation", "train")
 SHARES = (0.15, 0.15, 0.10, 0.60)
 
+# the stars on whose light curves the whole hunt is judged: never trained, tuned or calibrated on
+JUDGED = (
+    *(3836541, 25155310, 29779873, 29928567, 38699825, 53842685, 55525572, 100100827, 117544915, 126890217),
+    *(150065151, 200319843, 220429097, 261136679, 270501383, 283722336, 290131778, 340703996, 441420236),
+)
 
-def groups(tic: NDArray, period: NDArray, stars: dict[int, dict[str, float]]) -> NDArray[np.int64]:
+
+def groups(tic: NDArray, period: NDArray, stars: Mapping[int, Mapping[str, float]]) -> NDArray[np.int64]:
     """Smallest TIC of the connected component of each row.
 
     Two stars are joined when they lie within 0.1 degrees and their periods agree within 3e-4, or one is twice the
@@ -52,8 +59,32 @@ def split_of(group: int, salt: str = "transit-hunter") -> str:
     return SPLITS[min(int(np.searchsorted(edges, share, side="right")), len(SPLITS) - 1)]
 
 
-def assemble(labelled: Labelled, stars, held_out: Iterable[int], notes: dict[str, int]) -> Dataset:
-    """Drop copies, group, split, weigh, and take the hash of the result."""
+def assemble(
+    labelled: Labelled,
+    stars: Mapping[int, Mapping[str, float]],
+    held_out: Iterable[int],
+    notes: dict[str, int],
+    settled: Mapping[int, str] = MappingProxyType({}),
+    only_train: NDArray[np.bool_] | None = None,
+) -> Dataset:
+    """Drop copies, group, split, weigh, and take the hash of the result.
+
+    Parameters
+    ----------
+    labelled : n rows
+    stars : ``ra`` and ``dec`` by TIC, degrees, where known
+    held_out : TICs whose groups must lie in the test part, whatever their hash and wherever they were before
+    notes : what was dropped before, by reason
+    settled : split of each star that has one already: it keeps it, and a star that would tie two sides together
+        is dropped
+    only_train : (n,) rows that must judge nothing (simulated, or chosen by what a model said of them): they are
+        dropped where their group lies in another split, and a group of nothing else lies in training
+
+    Returns
+    -------
+    Dataset
+        No star, group or identical pair of views in two splits.
+    """
     seen: set[bytes] = set()
     keep = []
     for index in range(len(labelled)):
@@ -63,16 +94,75 @@ def assemble(labelled: Labelled, stars, held_out: Iterable[int], notes: dict[str
             seen.add(digest)
             keep.append(index)
     notes = notes | {"exact copies of another row": len(labelled) - len(keep)}
-    labelled = labelled.take(np.array(keep, dtype=np.int64))
+    kept = np.array(keep, dtype=np.int64)
+    labelled = labelled.take(kept)
+    barred = np.zeros(len(kept), dtype=bool) if only_train is None else only_train[kept]
+    apart = frozenset(int(t) for t in held_out)
     group = groups(labelled.tic, labelled.period, stars)
-    kept_apart = set(group[np.isin(labelled.tic, np.array(sorted(held_out), dtype=np.int64))].tolist())
-    split = np.array(["test" if int(g) in kept_apart else split_of(int(g)) for g in group])
+    split, tied = _sides(labelled.tic, group, barred, apart, settled)
+    if tied.any():
+        notes |= {"stars that would tie two splits together": int(tied.sum())}
+        labelled, barred = labelled.take(np.flatnonzero(~tied)), barred[~tied]
+        group = groups(labelled.tic, labelled.period, stars)
+        split, _ = _sides(labelled.tic, group, barred, apart, settled)
+    astray = barred & (split != "train")
+    if only_train is not None and not barred.all():
+        if astray.any():
+            notes |= {"rows for training only whose star is judged on": int(astray.sum())}
+        labelled, group, split = labelled.take(np.flatnonzero(~astray)), group[~astray], split[~astray]
     _, inverse, counts = np.unique(
         np.stack([labelled.tic, labelled.reason], axis=1), axis=0, return_inverse=True, return_counts=True
     )
     weight = 1.0 / counts[inverse.ravel()]
-    dataset = Dataset(labelled, group, split, weight, "", notes)
-    return Dataset(labelled, group, split, weight, digest_of(dataset), notes)
+    sources = set(labelled.source.tolist())
+    sets = tuple(licence for name, licence in LICENCES.items() if name.partition("_")[0] in sources)
+    dataset = Dataset(labelled, group, split, weight, "", notes, sets)
+    return replace(dataset, id=digest_of(dataset))
+
+
+def _sides(
+    tic: NDArray, group: NDArray, barred: NDArray[np.bool_], apart: frozenset[int], settled: Mapping[int, str]
+) -> tuple[NDArray[np.str_], NDArray[np.bool_]]:
+    """The split of each row, and which rows must go because they tie settled stars of several splits together."""
+    split = np.full(len(tic), "", dtype="U16")
+    tied = np.zeros(len(tic), dtype=bool)
+    order = np.argsort(group, kind="stable")
+    alone = not barred.all()  # a set of nothing but such rows has to be split like any other
+    for rows in np.split(order, np.flatnonzero(np.diff(group[order])) + 1) if len(order) else []:
+        stars = [int(t) for t in tic[rows]]
+        sides = {settled[t] for t in stars if t in settled}
+        if apart & set(stars):
+            split[rows] = "test"
+        elif len(sides) > 1:
+            new = np.array([t not in settled for t in stars])
+            # where no newcomer is to blame, the stars turn out to be neighbours: training gives way
+            tied[rows] = new if new.any() else np.array([settled[t] == "train" for t in stars])
+            split[rows] = [settled.get(t, "train") for t in stars]
+        elif sides:
+            split[rows] = sides.pop()
+        elif alone and barred[rows].all():
+            split[rows] = "train"
+        else:
+            split[rows] = split_of(int(group[rows[0]]))
+    return split, tied
+
+
+def leaks(dataset: Dataset) -> list[str]:
+    """What lies in two splits and must not: stars, groups of neighbours, identical views; a line each, none if none."""
+    found = []
+    views = [
+        hashlib.sha256(local.tobytes() + whole.tobytes()).hexdigest()
+        for local, whole in zip(dataset.labelled.rows.local_flux, dataset.labelled.rows.global_flux, strict=True)
+    ]
+    for what, keys in (("TIC", dataset.labelled.tic), ("group", dataset.group), ("views", np.array(views, dtype=str))):
+        _, member = np.unique(keys, return_inverse=True)
+        kinds, place = np.unique(dataset.split, return_inverse=True)
+        pairs = np.unique(np.stack([member, place], axis=1), axis=0)
+        for key in np.flatnonzero(np.bincount(pairs[:, 0], minlength=1) > 1):
+            rows = member == key
+            sides = ", ".join(kinds[np.unique(place[rows])])
+            found.append(f"{what} {keys[np.flatnonzero(rows)[0]]} lies in {sides}")
+    return found
 
 
 def digest_of(dataset: Dataset) -> str:
@@ -92,6 +182,6 @@ def digest_of(dataset: Dataset) -> str:
     return total.hexdigest()
 
 
-def of_stars(tic: NDArray, stars: dict[int, dict[str, float]], name: str) -> NDArray[np.float64]:
+def of_stars(tic: NDArray, stars: Mapping[int, Mapping[str, float]], name: str) -> NDArray[np.float64]:
     """One number of each star, NaN where it is unknown."""
     return np.array([stars.get(int(t), {}).get(name, np.nan) for t in tic], dtype=np.float64)

@@ -11,12 +11,13 @@ from pipeline.simulate.sky import Blend, Kind, SimulatedObservation, SimulatedSt
 from pipeline.simulate.systematics import NONE, Systematics
 from pipeline.simulate.truth import TrueSignal, true_signals
 from pipeline.simulate.variability import Flare, Mode, Rotation
+from pipeline.simulate.variety import VARIETY, draw_orbit, draw_pair, draw_varied_star
 
 VERSION = 1  # raised when the same seed gives other numbers
 
 __all__ = [
     "Blend", "ContactBinary", "DetachedBinary", "Flare", "Kind", "Mode", "NONE", "Orbit", "Planet", "Rotation",
-    "Schedule", "SectorSettings", "SimulatedObservation", "SimulatedStar", "Systematics", "TrueSignal",
-    "draw_star", "main_sequence", "observe", "reprocessed", "scaled_axis", "schedule", "star_light", "true_signals",
-    "FIRST_KEY", "VERSION",
+    "Schedule", "SectorSettings", "SimulatedObservation", "SimulatedStar", "Systematics", "TrueSignal", "VARIETY",
+    "draw_orbit", "draw_pair", "draw_star", "draw_varied_star", "main_sequence", "observe", "reprocessed",
+    "scaled_axis", "schedule", "star_light", "true_signals", "FIRST_KEY", "VERSION",
 ]  # fmt: skip
