@@ -90,6 +90,7 @@ LIGHT = {
     "score": "hunter.settings:ScoreSettings",
     "compute": "hunter.settings:ComputeSettings",
     "engine": "hunter.settings:EngineSettings",
+    "models": "models.gates:GateSettings",
 }
 TABLES = LIGHT | {
     "archive": "hunter.archives.settings:ArchiveSettings",

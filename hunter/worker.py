@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,7 @@ def work(settings: Settings, duty: Duty, name: str | None = None) -> int:
     pulse = threading.Thread(target=_beat, args=(state, name, settings.engine.heartbeat_seconds, beating), daemon=True)
     pulse.start()
     try:
+        serving = serving_now(settings)
         tools, device = equip(settings, state, duty.now)
         while not duty.stop():
             wanted = duty.allow(settings.compute.batch)
@@ -67,6 +68,8 @@ def work(settings: Settings, duty: Duty, name: str | None = None) -> int:
             if not claims:
                 break
             crashpoints.at("claimed")
+            if (now_serving := serving_now(settings)) != serving:
+                serving, tools = now_serving, replace(tools, model=choose_model(settings))
             _batch(claims, tools, settings, state, duty, device)
     finally:
         beating.set()
@@ -241,6 +244,19 @@ def choose_model(settings: Settings) -> Any:
         return Scorer.load(folder)
 
     return Model(sha256, load)
+
+
+def serving_now(settings: Settings) -> object:
+    """What tells, at the price of two small looks, whether another model serves than a moment ago."""
+    from models.registry import MANIFEST, ModelRefused, Registry
+
+    if settings.score.checkpoint:
+        return None  # named for the whole run
+    try:
+        folder = Registry(settings.home / "models").current()
+        return folder and (str(folder), (folder / MANIFEST).stat().st_mtime_ns)
+    except (ModelRefused, OSError) as error:
+        return str(error)
 
 
 def versions() -> dict[str, str]:

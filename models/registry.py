@@ -2,7 +2,7 @@
 
 ::
 
-    <root>/current.json                  which model serves, and which served before
+    <root>/current.json                  which model serves, which served before, and who let it when and why
     <root>/<name>/manifest.json          sha256 of every other file
     <root>/<name>/card.json              what it is, made from what, with which limits
     <root>/<name>/calibration.json
@@ -22,6 +22,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 SHIPPED = Path(__file__).parent / "weights"
 MANIFEST = "manifest.json"
@@ -46,6 +47,12 @@ class Entry:
     shipped: bool
     card: dict
     problem: str | None = None  # why it would be refused, else None
+    history: tuple[dict, ...] = ()  # when it was let serve, or taken back, oldest first
+
+    @property
+    def simulated(self) -> bool:
+        """Whether it was trained on simulation only."""
+        return bool(self.card.get("synthetic", False))
 
 
 def as_json(value: object) -> bytes:
@@ -204,40 +211,77 @@ class Registry:
         sync_folder(self.root)
         return final
 
-    def promote(self, name: str) -> Path:
-        """Let a model serve, after checking it; the one before is kept for ``rollback``."""
+    def promote(
+        self,
+        name: str,
+        *,
+        missed: Sequence[str] = (),
+        force: str | None = None,
+        by: str | None = None,
+        now: str | None = None,
+    ) -> Path:
+        """Let a model serve, after checking its files; the one before is kept for ``rollback``.
+
+        Parameters
+        ----------
+        name : of a registered model
+        missed : what was said of each gate it missed (``gates.missed``)
+        force : why it shall serve all the same; recorded
+        by, now : who lets it serve and when, for the record
+
+        Raises
+        ------
+        ModelRefused
+            A damaged model; or one that missed a gate or was trained on simulation only, without ``force``.
+        """
         folder = self.folder(name)
-        verify_folder(folder)
-        card = read_json(folder, "card.json")
-        if card.get("synthetic", False):
-            raise ModelRefused(f"{name}: trained on simulation only, and such a model never serves")
-        served = _served(self.root)
+        sha256 = verify_folder(folder)
+        problems = [*missed]
+        if read_json(folder, "card.json").get("synthetic", False):
+            problems.insert(0, "it was trained on simulation only")
+        if problems and not force:
+            raise ModelRefused(f"{name} may not serve: {'; '.join(problems)}; --force REASON lets it, on the record")
+        try:
+            served, history = _record(self.root)
+        except ModelRefused:
+            served, history = [], [{"what": "the record was damaged and is begun anew"}]
         if not served or served[-1] != name:
-            self._serve([*served, name])
+            told = {"what": "promoted", "model": name, "sha256": sha256, "by": by, "at": now, "why": force}
+            event: dict[str, Any] = {key: value for key, value in told.items() if value is not None}
+            if problems:
+                event["gates missed"] = problems
+            self._serve([*served, name], [*history, event])
         return folder
 
-    def rollback(self) -> Path | None:
+    def rollback(self, *, why: str | None = None, by: str | None = None, now: str | None = None) -> Path | None:
         """Let the model before serve again (the shipped one where there was none); returns its folder."""
-        served = _served(self.root)
+        served, history = _served(self.root), _history(self.root)
         if not served:
             raise ModelRefused("nothing was promoted here, so there is nothing to go back to")
-        self._serve(served[:-1])
+        told = {"what": "rolled back", "model": served[-1], "by": by, "at": now, "why": why}
+        self._serve(served[:-1], [*history, {key: value for key, value in told.items() if value is not None}])
         return self.current()
+
+    def history(self) -> Sequence[dict]:
+        """Every promotion and rollback of this hunt, oldest first."""
+        return _history(self.root)
 
     def verify(self) -> dict[str, str | None]:
         """What is wrong with each model, None where nothing is; the shipped ones included."""
         return {entry.name: entry.problem for entry in self.list()}
 
-    def _serve(self, served: Sequence[str]) -> None:
+    def _serve(self, served: Sequence[str], history: Sequence[dict]) -> None:
+        """One file for both, so that no model serves without its record."""
         self.root.mkdir(parents=True, exist_ok=True)
-        write_durably(self.root / "current.json", as_json({"served": [*served]}))
+        write_durably(self.root / "current.json", as_json({"served": [*served], "history": [*history]}))
 
     def _entry(self, folder: Path, shipped: bool, now: Path | None) -> Entry:
+        told = tuple(event for event in _history(folder.parent) if event.get("model") == folder.name)
         try:
             verify_folder(folder)
-            return Entry(folder.name, folder, folder == now, shipped, read_json(folder, "card.json"))
+            return Entry(folder.name, folder, folder == now, shipped, read_json(folder, "card.json"), None, told)
         except ModelRefused as refusal:
-            return Entry(folder.name, folder, folder == now, shipped, {}, str(refusal))
+            return Entry(folder.name, folder, folder == now, shipped, {}, str(refusal), told)
 
 
 def _models(root: Path) -> list[Path]:
@@ -248,13 +292,25 @@ def _models(root: Path) -> list[Path]:
 
 def _served(root: Path) -> list[str]:
     """Names promoted at a root, the serving one last."""
+    return _record(root)[0]
+
+
+def _history(root: Path) -> list[dict]:
+    """What happened at a root, oldest first."""
+    return _record(root)[1]
+
+
+def _record(root: Path) -> tuple[list[str], list[dict]]:
     path = root / "current.json"
     if not path.exists():
-        return []
+        return [], []
     try:
-        served = json.loads(path.read_bytes())["served"]
+        record = json.loads(path.read_bytes())
+        served, history = record["served"], record.get("history", [])  # records of old have no history
         if not isinstance(served, list) or not all(isinstance(name, str) for name in served):
             raise ValueError("no list of names")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        if not isinstance(history, list) or not all(isinstance(event, dict) for event in history):
+            raise ValueError("no list of events")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelRefused(f"{path}: damaged ({error}); promote a model to write it anew") from error
-    return served
+    return served, history

@@ -36,7 +36,7 @@ from models.datasets import (
     shows_its_dip,
     without_any_dip,
 )
-from models.evaluate import average_precision, precision_at, recall_at, report
+from models.evaluate import average_precision, precision_at, recall_at, report, rows_digest
 from models.fine_tune import Start, Tuner, Tuning, precision_of
 from models.inputs import Preparation, fit_preparation, measure, raw_scalars, tensors
 from models.registry import (
@@ -207,6 +207,7 @@ def train_on(
         "data": {
             "id": data.id,
             "sets": list(data.sets),
+            "test": rows_digest(data.labelled.take(data.part("test"))),
             "rows": {split: len(data.part(split)) for split in SPLITS},
             "planets": {split: int(data.labelled.planet[data.part(split)].sum()) for split in SPLITS},
             "dropped": data.notes,
@@ -230,6 +231,7 @@ def train_on(
         "synthetic": data.synthetic,
         "beats_baseline": metrics["beats_baseline"],
         "trained_cpu_seconds": round(time.process_time() - started),
+        "code": code_digest(),
         "libraries": {"torch": torch.__version__, "numpy": np.__version__},
     }
     more = beside()
@@ -392,6 +394,15 @@ def _step(tuner: Tuner, optimiser, learning: Learning, told, index, preparation,
     torch.nn.utils.clip_grad_norm_(tuner.network.parameters(), 5.0)
     optimiser.step()
     return float(loss.detach())
+
+
+def code_digest() -> str:
+    """sha256 of the code that made a model: every file of this package, by name."""
+    total = hashlib.sha256()
+    root = Path(__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        total.update(f"{path.relative_to(root)}\n".encode() + path.read_bytes())
+    return total.hexdigest()
 
 
 def _seed(*parts: int) -> int:

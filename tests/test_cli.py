@@ -886,7 +886,7 @@ def test_models_are_listed_shown_and_verified(run, tmp_path):
     listed = json.loads(run("models", "list", "--home", tmp_path, "--json")[1])
     assert [entry["serving"] for entry in listed] == [True]
     name = listed[0]["name"]
-    assert json.loads(run("models", "show", name, "--home", tmp_path)[1])
+    assert json.loads(run("models", "show", name, "--home", tmp_path, "--json")[1])["name"] == name
     code, out, _ = run("models", "verify", "--home", tmp_path)
     assert (code, out) == (0, f"{name}: whole\n")
     code, _, err = run("models", "show", "nonesuch", "--home", tmp_path)

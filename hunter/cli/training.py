@@ -1,4 +1,4 @@
-"""Commands around the models: train, evaluate, models."""
+"""The commands that make and judge models: train, evaluate."""
 
 import errno
 import sys
@@ -8,15 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from hunter.cli.common import AsJson, Home, HomeUnusable, WrongUsage, console, examples, give, say
-
-models = typer.Typer(name="models", help="List, promote and roll back the models that score.", no_args_is_help=True)
-
-
-def _registry(home: str | None) -> Any:
-    from hunter.settings import load
-    from models.registry import Registry
-
-    return Registry(load(home, light=True).home / "models")
+from hunter.cli.registry import registry_of
 
 
 @examples("hunter train --data ../shared/data/labelled_views", "hunter train --data views/ --epochs 6 --members 2")
@@ -40,7 +32,7 @@ def train(
     from models.registry import Registry, read_json
     from models.train import train as train_model
 
-    registry = _registry(home)
+    registry = registry_of(home)
     folder = train_model(
         data, registry.root, recipe=recipe, seed=seed, epochs=epochs, members=members, threads=threads, progress=say
     )
@@ -94,7 +86,7 @@ def evaluate(
     from models.registry import ModelRefused
     from models.scorer import Scorer
 
-    registry = _registry(home)
+    registry = registry_of(home)
     folder = registry.folder(model) if model else registry.current()
     if folder is None:
         raise ModelRefused("no model serves: `hunter train` makes one")
@@ -156,58 +148,3 @@ def _figure(found: dict[str, Any]) -> str:
         return f"–  ({found.get('reason', 'unknown')})"
     interval = "" if found["low"] is None else f"  [{found['low']:.4f}, {found['high']:.4f}]"
     return f"{found['value']:.4f}{interval}  n {found['n']:,}, {found['positives']:,} of them sought"
-
-
-@models.command("list")
-@examples("hunter models list")
-def list_models(home: Home = None, json: AsJson = False) -> None:
-    """List the models of this hunt and the shipped ones; a damaged one says why it is refused."""
-    entries = _registry(home).list()
-    if json:
-        give([{"name": e.name, "serving": e.current, "shipped": e.shipped, "problem": e.problem} for e in entries])
-        return
-    if not entries:
-        print("no model: `hunter train` makes one")
-    for entry in entries:
-        place = "shipped" if entry.shipped else "this hunt"
-        print(f"{'*' if entry.current else ' '} {entry.name:<32} {place:<10} {entry.problem or ''}")
-
-
-@models.command("show")
-@examples("hunter models show shipped")
-def show_model(
-    name: Annotated[str, typer.Argument(help="As `hunter models list` names it.")], home: Home = None
-) -> None:
-    """Print the card of a model: data, licences, metrics, limits."""
-    give(_registry(home).show(name).card)
-
-
-@models.command("promote")
-@examples("hunter models promote resnet1d-20261121")
-def promote_model(
-    name: Annotated[str, typer.Argument(help="As `hunter models list` names it.")], home: Home = None
-) -> None:
-    """Let a model serve; what another model scored is scored anew in the next night."""
-    print(_registry(home).promote(name))
-
-
-@models.command("rollback")
-@examples("hunter models rollback")
-def rollback_model(home: Home = None) -> None:
-    """Let the model before serve again."""
-    folder = _registry(home).rollback()
-    print(folder if folder else "no model serves now")
-
-
-@models.command("verify")
-@examples("hunter models verify")
-def verify_models(home: Home = None, json: AsJson = False) -> None:
-    """Hash every file of every model again; exit 1 if one is damaged."""
-    found = _registry(home).verify()
-    if json:
-        give(found)
-    else:
-        for name, problem in found.items():
-            print(f"{name}: {problem or 'whole'}")
-    if any(found.values()):
-        sys.exit(1)
