@@ -2,6 +2,7 @@
 
 import math
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -21,6 +22,9 @@ SMALL = 10.0  # points: 14 px
 LINE = 21  # px from line to line of text
 INK, GREY, POINT, CLOUD = "#111827", "#4b5563", "#8b95a5", "#b4bdca"
 TRANSIT, MODEL, BIN = "#c2410c", "#0b6e8f", "#111827"  # orange and blue differ to every eye, and in lightness
+
+TOWARDS = ("#ece8fb", "#d3c9f5", "#b5a4ec")  # behind what speaks for a planet: weak, middling, strong
+AGAINST = ("#fdf1d3", "#fbdf9d", "#f4c25b")  # and against
 
 
 def style(axes: Axes) -> None:
@@ -242,6 +246,7 @@ class Column:
     y: float = 0.0
     pieces: list[tuple[float, float, str, bool, str]] = field(default_factory=list)  # x, y, text, bold, colour
     boxes: list[tuple[float, float]] = field(default_factory=list)  # top, bottom
+    patches: list[tuple[float, float, str]] = field(default_factory=list)  # x, y, colour
     opened: float | None = None
 
     @property
@@ -284,6 +289,12 @@ class Column:
             self.y += LINE
         self.y += 3
 
+    def swatch(self, colours: Sequence[str], text: str) -> None:
+        """Shades side by side, and what they mean."""
+        self.patches += [(place * 24.0, self.y, colour) for place, colour in enumerate(colours)]
+        self._put(24.0 * len(colours) + 10, clean_text(text))
+        self.y += LINE
+
     def open_box(self, title: str) -> None:
         self.opened = self.y
         self.y += 8
@@ -308,6 +319,16 @@ class Column:
                     edgecolor=TRANSIT,
                     linewidth=1.5,
                     zorder=0,
+                )
+            )
+        for x, y, colour in self.patches:
+            figure.add_artist(
+                Rectangle(
+                    ((self.left + x) / WIDTH, 1 - (top + y + 16) / total),
+                    24 / WIDTH,
+                    16 / total,
+                    facecolor=colour,
+                    edgecolor="none",
                 )
             )
         for x, y, text, bold, colour in self.pieces:

@@ -16,7 +16,7 @@ import numpy as np
 
 from candidates.files import safe_name
 from candidates.reading import SCHEMA_ID, SCHEMA_VERSION, BadEvidence, parse, read, schema, validate
-from candidates.wording import confirmation_text, sureness
+from candidates.wording import confirmation_text, influences, sureness
 from pipeline.confirm import Confirmation
 from pipeline.ephemeris import cycle, phase
 from pipeline.types import (
@@ -56,6 +56,7 @@ HOURS = 24.0
 SECTOR_KEY = re.compile(r"^(?P<id>\S+) s(?P<sector>\d+)$")  # "261136679 s0001": one sector as a target of its own
 OFFLINE = "no catalogue was asked: nothing leaves the machine without a person's command"
 NO_CONFIRMATION = 'no second search was asked for: [search] confirm is "none"'
+NO_EXPLANATION = "no explanation was asked for"
 NO_FIT = "this version of the hunter fits no transit model"
 NO_VALIDATION = "this version of the hunter computes no false-positive probability"
 
@@ -151,6 +152,7 @@ def build_evidence(
     known: Mapping[str, object] | None = None,
     confirmation: Confirmation | None = None,
     left_aside: Sequence[tuple[str, str]] = (),
+    explanation: Mapping[str, Any] | None = None,
 ) -> Evidence:
     """Gather what every phase said about one signal into one document.
 
@@ -169,6 +171,9 @@ def build_evidence(
         What a second search found; ``None`` if none was asked for.
     left_aside : sequence of (uri, reason)
         Files of the star that were refused, or replaced by a better or newer one.
+    explanation : mapping, optional
+        What moved the score: ``method``, ``score``, ``views``, ``parts``, ``scalars`` and ``other_dip_phase``; or
+        ``status`` error with its reason.
 
     Returns
     -------
@@ -195,6 +200,7 @@ def build_evidence(
         "confirmation": confirmation_block(confirmation),
         "views": _views(views, signal),
         "score": _score(score),
+        "explanation": _explanation(explanation),
         "centroid": _centroid(findings),
         "vetting": [_finding(finding) for finding in findings],
         "fit": fit if fit is not None else {"status": "not_run", "reason": NO_FIT},
@@ -457,6 +463,22 @@ def _score(score: Score) -> dict[str, object]:
         "conformal_set": None if score.conformal_set is None else list(score.conformal_set),
         "conformal_coverage": score.conformal_coverage,
         "conformal_note": score.conformal_note,
+    }
+
+
+def _explanation(found: Mapping[str, Any] | None) -> dict[str, object]:
+    """What moved the score, with the three strongest on either side in words."""
+    if found is None:
+        return {"status": "not_run", "reason": NO_EXPLANATION}
+    if found.get("status") == "error":
+        return dict(found)
+    towards, against = influences(found)
+    return {
+        "status": "done",
+        "unit": "drop of the raw log odds when the part is made ordinary; positive speaks for a planet",
+        "towards": [{"what": what, "influence": value} for what, value in towards],
+        "against": [{"what": what, "influence": value} for what, value in against],
+        **found,
     }
 
 

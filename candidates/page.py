@@ -87,6 +87,9 @@ def render_page(evidence: Evidence, sheet: bytes) -> str:
             star=wording.star_line(document),
             signal_rows=wording.signal_rows(document),
             score_rows=wording.score_rows(document),
+            explanation=wording.explanation_text(document["explanation"]),
+            shading=wording.SHADING,
+            seen=seen_views(document),
             symbols=wording.SYMBOLS,
             notes=wording.notes_of(document),
             run_rows=run_rows(document),
@@ -119,6 +122,51 @@ def run_rows(document: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows += [(f"version of {name}", str(value)) for name, value in run["versions"].items()]
     rows += [(f"seconds in {name}", f"{value:.3f}") for name, value in run["timings"].items()]
     return rows
+
+
+SEEN_WIDTH, SEEN_HEIGHT = 600, 120  # of a view as the model sees it, in its own units
+SEEN_TITLES = (
+    ("global", "Whole orbit, transit in the middle", 1.6),
+    ("local", "Two durations to either side", 1.0),
+    ("odd", "Odd transits", 0.6),
+    ("even", "Even transits", 0.6),
+)
+
+
+def seen_views(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The views as the model sees them, ready to be drawn: dots, and shaded stretches behind them."""
+    block = document["explanation"]
+    drawn: list[dict[str, Any]] = []
+    if block["status"] != "done":
+        return drawn
+    for name, title, share in SEEN_TITLES:
+        if name not in block["views"]:
+            continue
+        flux, width = block["views"][name]["flux"], round(SEEN_WIDTH * share)
+        low, high = min(-1.0, *flux), max(0.2, *flux)
+        step = width / len(flux)
+        stretches: list[tuple[int, int, int]] = []  # first bin, bins, shade
+        for place, shade in enumerate(wording.shades(block, name)):
+            if stretches and stretches[-1][2] == shade and stretches[-1][0] + stretches[-1][1] == place:
+                stretches[-1] = (stretches[-1][0], stretches[-1][1] + 1, shade)
+            else:
+                stretches.append((place, 1, shade))
+        drawn.append(
+            {
+                "title": title,
+                "width": width,
+                "rects": [
+                    (f"{first * step:.1f}", f"{bins * step:.1f}", f"{'t' if shade > 0 else 'a'}{abs(shade)}")
+                    for first, bins, shade in stretches
+                    if shade
+                ],
+                "dots": "".join(
+                    f"M{(place + 0.5) * step:.1f} {4 + (high - value) / (high - low) * (SEEN_HEIGHT - 8):.1f}h0"
+                    for place, value in enumerate(flux)
+                ),
+            }
+        )
+    return drawn
 
 
 def flat_settings(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from candidates.drawing import (
+    AGAINST,
     BIN,
     CLOUD,
     GREY,
@@ -16,6 +17,7 @@ from candidates.drawing import (
     POINT,
     SIZE,
     SMALL,
+    TOWARDS,
     TRANSIT,
     BrokenTime,
     averages,
@@ -28,7 +30,7 @@ from candidates.drawing import (
     trapezoid_fit,
 )
 from candidates.evidence import LOCAL_HALF_WIDTH, Dip, bin_centres, dip
-from candidates.wording import depth_text, significance
+from candidates.wording import depth_text, shades, significance
 from pipeline.ephemeris import cycle, phase, transit_mask
 from pipeline.types import CleanedLightCurve, Floats, FoldedViews, SearchResult, TransitSignal, View
 
@@ -36,6 +38,7 @@ HOURS = 24.0
 PPM = 1e6
 MAX_MARKS = 250  # transits marked one by one; beyond, the coloured cadences must do
 HARMONICS = ((1 / 3, "P/3"), (1 / 2, "P/2"), (2.0, "2P"), (3.0, "3P"))
+SEEN = 1.92  # durations: the middles of the outermost bins that the model sees of a close-up
 DASHED, DOTTED = (0, (5, 3)), (0, (1, 2))
 
 Document = Mapping[str, Any]
@@ -74,6 +77,39 @@ def flux_axis(axes: Axes, limits: Limits) -> float:
     axes.set_ylim(limits[0] * factor, limits[1] * factor)
     axes.set_ylabel(f"flux − 1  [{unit}]", fontsize=SIZE)
     return factor
+
+
+def tint(axes: Axes, left: Floats, width: float, shade: list[int]) -> None:
+    """Colour the background where the light curve speaks for a planet or against one, behind everything else."""
+    begin = 0
+    for place in range(1, len(shade) + 1):
+        same = place < len(shade) and shade[place] == shade[begin] and left[place] > left[place - 1]
+        if same:
+            continue
+        if shade[begin]:
+            colours = TOWARDS if shade[begin] > 0 else AGAINST
+            right = left[place - 1] + width
+            axes.axvspan(left[begin], right, color=colours[abs(shade[begin]) - 1], linewidth=0, zorder=0)
+        begin = place
+
+
+def tint_local(axes: Axes, document: Document, view: str, duration: float) -> None:
+    """The same on a panel of hours around the dip, for one of the local views."""
+    shade = shades(document["explanation"], view)
+    if shade:
+        step = 2 * SEEN / (len(shade) - 1) * duration * HOURS
+        tint(axes, np.linspace(-SEEN, SEEN, len(shade)) * duration * HOURS - step / 2, step, shade)
+
+
+def tint_global(axes: Axes, document: Document, middle: float, first: float, scale: float = 1.0) -> None:
+    """The same on a panel of phases: from ``first`` on, counted from ``middle``, both in periods."""
+    shade = shades(document["explanation"], "global")
+    if shade:
+        bins = len(shade)
+        phases = ((np.arange(bins) - (bins - 1) / 2) / bins - middle - first) % 1.0 + first
+        order = np.argsort(phases)
+        left = (phases[order] - 0.5 / bins) * scale
+        tint(axes, left, scale / bins * 1.001, [shade[place] for place in order])
 
 
 def light_curves(raw: Axes, flat: Axes, cleaned: CleanedLightCurve, signal: TransitSignal) -> None:
@@ -188,7 +224,7 @@ def average_points(axes: Axes, x: Floats, y: Floats, error: Floats | None, size:
     )
 
 
-def whole_orbit(axes: Axes, views: FoldedViews, signal: TransitSignal) -> None:
+def whole_orbit(axes: Axes, views: FoldedViews, signal: TransitSignal, document: Document) -> None:
     """All phases, from a quarter before the transit on, so that a dip half an orbit later is seen whole."""
     folded = (phase(views.light_curve.time, signal.period, signal.epoch) + 0.25) % 1.0 - 0.25
     flux = views.light_curve.flux - 1
@@ -198,6 +234,7 @@ def whole_orbit(axes: Axes, views: FoldedViews, signal: TransitSignal) -> None:
     factor = flux_axis(axes, limits)
     points(axes, folded, flux * factor, CLOUD, 1.6)
     average_points(axes, x, y * factor, None, 4)
+    tint_global(axes, document, 0.0, -0.25)
     if views.secondary_phase is not None:
         where = (views.secondary_phase + 0.25) % 1.0 - 0.25
         axes.axvline(where, color=MODEL, linestyle=DASHED, linewidth=1.4, zorder=3)
@@ -227,6 +264,7 @@ def transit(axes: Axes, views: FoldedViews, signal: TransitSignal, document: Doc
     factor = flux_axis(axes, fold_limits(signal.depth, y, error))
     hours = signal.duration * HOURS
     points(axes, near.since * hours, near.flux * factor, CLOUD, 2.0)
+    tint_local(axes, document, "local", signal.duration)
     average_points(axes, x, y * factor, error * factor)
     view: View = views.local_view
     position = bin_centres(view.flux.size, LOCAL_HALF_WIDTH)
@@ -263,6 +301,7 @@ def odd_even(left: Axes, right: Axes, views: FoldedViews, signal: TransitSignal,
         factor = flux_axis(axes, limits)
         x, y, error = drawn[name]
         average_points(axes, x, y * factor, error * factor)
+        tint_local(axes, document, name, signal.duration)
         for other, colour, line in (("odd", TRANSIT, DASHED), ("even", MODEL, "-")):
             depth = dips[other].depth
             if depth is not None:
@@ -292,6 +331,9 @@ def secondary(axes: Axes, views: FoldedViews, signal: TransitSignal, document: D
     middle = np.abs(x) <= signal.duration * HOURS  # further out the transit itself may begin
     factor = flux_axis(axes, fold_limits(max(depth, 0.0), y[middle], error[middle]))
     average_points(axes, x, y * factor, error * factor)
+    limits = axes.get_xlim()
+    tint_global(axes, document, views.secondary_phase, -0.5, signal.period * HOURS)
+    axes.set_xlim(*limits)
     half = 0.5 * signal.duration * HOURS
     axes.axhline(0, color=GREY, linewidth=0.9, zorder=1)
     axes.plot([-half, half], [-depth * factor] * 2, color=MODEL, linewidth=2, zorder=6)

@@ -15,10 +15,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from candidates import panels
-from candidates.drawing import DPI, GREY, INK, SIZE, WIDTH, Column, clean_text, style
+from candidates.drawing import AGAINST, DPI, GREY, INK, SIZE, TOWARDS, WIDTH, Column, clean_text, style
 from candidates.wording import (
+    SHADING,
     SYMBOLS,
     data_lines,
+    explanation_text,
     note_text,
     notes_of,
     score_rows,
@@ -30,7 +32,7 @@ from candidates.wording import (
 )
 from pipeline.types import CleanedLightCurve, Evidence, FoldedViews, SearchResult, TransitSignal
 
-COLOURS = 64  # of the palette; text and points need no more
+COLOURS = 128  # of the palette; with fewer a rare shade is taken for its neighbour
 LEFT, RIGHT = 0.058, 0.988  # of the width
 NOTE_LENGTH = 400  # characters of a finding on the sheet; the page has it in full
 
@@ -81,7 +83,7 @@ def draw_sheet(evidence: Evidence, cleaned: CleanedLightCurve, result: SearchRes
     _title(figure, document, total)
     panels.light_curves(panel(0, LEFT, RIGHT), panel(1, LEFT, RIGHT), cleaned, signal)
     panels.periodogram(panel(2, LEFT, 0.475), result, document)
-    panels.whole_orbit(panel(2, 0.547, RIGHT), views, signal)
+    panels.whole_orbit(panel(2, 0.547, RIGHT), views, signal, document)
     panels.transit(panel(3, LEFT, 0.345), views, signal, document)
     panels.odd_even(panel(3, 0.412, 0.544), panel(3, 0.556, 0.688), views, signal, document)
     panels.secondary(panel(3, 0.752, RIGHT), views, signal, document)
@@ -131,6 +133,14 @@ def _texts(document: Mapping[str, Any]) -> tuple[Column, ...]:
     signal.heading("Data")
     for line in data_lines(document):
         signal.paragraph(line)
+
+    signal.gap()
+    signal.heading("Why this score")
+    signal.paragraph(explanation_text(document["explanation"]))
+    if document["explanation"]["status"] == "done":
+        signal.swatch(TOWARDS, "behind a fold: speaks for a planet")
+        signal.swatch(AGAINST, "behind a fold: speaks against one")
+        signal.paragraph(SHADING, colour=GREY)
 
     tests = Column(525, 535)
     tests.heading("Vetting")

@@ -14,6 +14,31 @@ SETS = {
     frozenset(["planet", "not planet"]): "planet or not: undecided",
     frozenset(): "neither: unlike what it was calibrated on",
 }
+NOTICED = 0.1  # log odds; weaker influences are not named
+SHADES = (0.15, 0.4, 0.7)  # of the strongest influence: where one shade ends and the next begins
+SHADING = "shaded where flattening the light curve changes the score, darker over 40 and 70 % of the largest change"
+PARTS = {
+    "dip": "the dip itself",
+    "beside": "the light just beside the dip",
+    "other_dip": "the deepest other dip",
+    "orbit": "the rest of the orbit",
+    "parity": "how odd and even transits compare",
+}
+SCALARS = {
+    "log10_period": "the period of {:.2f} d",
+    "duration_over_period": "a dip lasting {:.1%} of the period",
+    "log10_snr": "the S/N of {:.0f}",
+    "odd_even_sigma": "the odd-even test at {:.1f} σ",
+    "secondary_sigma": "the secondary test at {:.1f} σ",
+    "secondary_over_primary": "a second dip of {:.0%} of the first",
+    "centroid_offset": "a centroid offset of {:.2f}",
+    "centroid_sigma": "the centroid test at {:.1f} σ",
+    "tmag": "the magnitude of {:.1f}",
+    "radius": "the star's radius of {:.2f} R☉",
+    "teff": "the star's temperature of {:.0f} K",
+    "n_transits": "the number of transits, {:.0f}",
+    "duration_ratio": "a duration of {:.2f} times the expected one",
+}
 MAX_FILES = 6  # data files named one by one on the sheet
 
 Document = Mapping[str, Any]
@@ -232,6 +257,58 @@ def score_rows(document: Document) -> list[tuple[str, str]]:
         best = sorted(score["classes"].items(), key=lambda item: (-item[1], item[0]))
         rows.append(("by reason", ", ".join(f"{name} {value:.2f}" for name, value in best[:4])))
     return rows
+
+
+def influence_words(name: str, value: float | None) -> str:
+    """What moved a score, in plain words: a part of the light curve by its name, or a scalar with its value."""
+    if name in PARTS:
+        return PARTS[name] + (f" at phase {value:.2f}" if name == "other_dip" and value is not None else "")
+    if value is None:
+        return name.replace("_", " ")
+    if name == "log10_depth":
+        return f"the depth of {depth_text(10**value * 1e6, None)}"
+    if name in ("log10_period", "log10_snr"):
+        value = 10**value
+    form = SCALARS.get(name)
+    return f"{name.replace('_', ' ')} of {significant(value, 3)}" if form is None else form.format(value)
+
+
+def influences(explained: Mapping[str, Any]) -> tuple[list[tuple[str, float]], list[tuple[str, float]]]:
+    """What speaks for a planet, and what against, strongest first, three of each: words and influence in log odds."""
+    found = [
+        (influence_words(name, explained["other_dip_phase"] if name == "other_dip" else None), value)
+        for name, value in explained["parts"].items()
+    ]
+    found += [
+        (influence_words(name, scalar["value"]), scalar["influence"]) for name, scalar in explained["scalars"].items()
+    ]
+    found.sort(key=lambda item: (-abs(item[1]), item[0]))
+    towards = [item for item in found if item[1] >= NOTICED]
+    return towards[:3], [item for item in found if item[1] <= -NOTICED][:3]
+
+
+def explanation_text(block: Mapping[str, Any]) -> str:
+    """Why the model scores as it does, in two sentences."""
+    if block["status"] != "done":
+        return f"{SYMBOLS[block['status']][1]}: {block['reason']}"
+
+    def listed(side: str) -> str:
+        return ", ".join(f"{item['what']} ({item['influence']:+.1f})" for item in block[side]) or "nothing of note"
+
+    return f"For a planet: {listed('towards')}. Against: {listed('against')}.".replace("-", "−")
+
+
+def shades(block: Mapping[str, Any], view: str) -> list[int]:
+    """How each bin of a view is shaded: 1 to 3 towards a planet, -1 to -3 against, 0 not at all."""
+    if block["status"] != "done" or view not in block["views"]:
+        return []
+    strongest = max(abs(value) for shown in block["views"].values() for value in shown["influence"])
+    if strongest < NOTICED:
+        return [0] * len(block["views"][view]["influence"])
+    return [
+        sum(abs(value) >= share * strongest for share in SHADES) * (1 if value > 0 else -1)
+        for value in block["views"][view]["influence"]
+    ]
 
 
 def file_line(file: Mapping[str, Any]) -> str:

@@ -131,10 +131,9 @@ def hunt(claims: Sequence[Claim], tools: Tools, settings: Settings, memory: Memo
         findings: tuple[Finding, ...],
     ) -> Score:
         assert tools.model is not None
-        signal = signal_of(result, item)
-        scalars = describing.features(cleaned, views, signal, fetched.star, findings)
+        inputs = inputs_of(cleaned, views, signal_of(result, item), fetched.star, findings)
         prior = settings.score.prior or None
-        return opinion(tools.model.load(), inputs_of(views, signal, scalars), settings.hunt.threshold, prior)
+        return opinion(tools.model.load(), inputs, settings.hunt.threshold, prior)
 
     def versions(phase: str, version: int, *tables: str) -> str:
         return digest_of(phase, version, settings.digest(*tables))
@@ -253,6 +252,10 @@ def conclude(
                 run=run_block(tools, settings, memory, claim),
                 name=name,
                 confirmation=confirmations[item].get() if item in confirmations else None,
+                explanation=explanation(
+                    tools.model.load(),
+                    inputs_of(cleaned[claim.id, 0].get(), views[item].get(), signal, target.star, findings[item].get()),
+                ),
                 left_aside=[*fetched[claim.id, 0].get().superseded, *fetched[claim.id, 0].get().refused],
             )
             pages = stage(
@@ -317,8 +320,11 @@ def target_of(claim: Claim) -> Target:
     return Target(claim.kind, claim.key, Star(**claim.star))
 
 
-def inputs_of(views: FoldedViews, signal: TransitSignal, scalars: dict[str, float | None]) -> SignalInputs:
+def inputs_of(
+    cleaned: CleanedLightCurve, views: FoldedViews, signal: TransitSignal, star: Star, findings: Sequence[Finding]
+) -> SignalInputs:
     """The views and scalars of one signal, as the networks take them."""
+    scalars = describing.features(cleaned, views, signal, star, findings)
     return SignalInputs(
         global_flux=views.global_view.flux,
         global_filled=views.global_view.filled,
@@ -353,6 +359,16 @@ def opinion(scorer: Scorer, inputs: SignalInputs, threshold: float, prior: float
         conformal_coverage=said["conformal_coverage"],
         conformal_note="model without conformal sets: train it again to have them" * (said["conformal_set"] is None),
     )
+
+
+def explanation(scorer: Scorer, inputs: SignalInputs) -> dict[str, Any]:
+    """What moved the score; a candidate is published even where its score cannot be explained, and says so."""
+    from models.explain import explain_signal
+
+    try:
+        return explain_signal(scorer, inputs).to_json()
+    except Exception as error:
+        return {"status": "error", "reason": f"{type(error).__name__}: {error}"}
 
 
 def second_opinion(

@@ -955,3 +955,52 @@ def test_a_model_without_conformal_sets_says_so_and_never_counts_as_sure(sky):
         validate(put(evidence_of(sky).document, ("score", "conformal_set"), ["planet", "planet"]))
     with pytest.raises(BadEvidence):
         validate(put(evidence_of(sky).document, ("score", "conformal_set"), ["maybe"]))
+
+
+def explained(**changed) -> dict:
+    """What a model may have said of the simulated star."""
+    centre = [2.0 if 25 <= place < 36 else 0.0 for place in range(61)]
+    dark = [-1.0 if place < 20 else 0.0 for place in range(201)]
+    views = {name: {"flux": [0.0] * 61, "influence": centre} for name in ("local", "odd", "even")}
+    return {
+        "method": "occlusion",
+        "score": 2.6,
+        "views": {"global": {"flux": [0.0] * 201, "influence": dark}} | views,
+        "parts": {"dip": 5.5, "beside": 0.0, "orbit": -0.7},
+        "scalars": {"log10_period": {"value": 0.4946, "influence": 0.3}},
+        "other_dip_phase": None,
+    } | changed
+
+
+def test_why_the_model_scores_so_stands_in_evidence_on_the_sheet_and_on_the_page(sky, sheet):
+    evidence = evidence_of(sky, explanation=explained())
+    validate(evidence.document)
+    block = evidence.document["explanation"]
+    assert block["towards"] == [
+        {"what": "the dip itself", "influence": 5.5},
+        {"what": "the period of 3.12 d", "influence": 0.3},
+    ]
+    assert block["against"] == [{"what": "the rest of the orbit", "influence": -0.7}]
+    drawn = sheet_of(sky, evidence)
+    assert drawn != sheet
+    assert drawn == sheet_of(sky, evidence)
+    picture = np.asarray(Image.open(io.BytesIO(drawn)).convert("RGB")).astype(int)
+    violet = np.abs(picture - np.array([0xB5, 0xA4, 0xEC])).max(axis=2) < 12
+    amber = np.abs(picture - np.array([0xFB, 0xDF, 0x9D])).max(axis=2) < 12
+    assert violet.sum() > 5000  # behind the middle of three panels
+    assert amber.sum() > 2000  # behind a tenth of the orbit
+    page = render_page(evidence, drawn)
+    assert "For a planet: the dip itself (+5.5), the period of 3.12 d (+0.3). Against: the rest of the orbit" in page
+    assert page.count('class="t3"') == 3
+    assert page.count('class="a2"') == 1
+
+
+def test_a_score_that_could_not_be_explained_says_so_and_changes_nothing_else(sky):
+    broken = evidence_of(sky, explanation={"status": "error", "reason": "ValueError: it broke"})
+    validate(broken.document)
+    assert sheet_of(sky, broken)
+    assert "ERROR: ValueError: it broke" in render_page(broken, b"")
+    assert broken.document["verdict"] == evidence_of(sky).document["verdict"]
+    for wrong in (explained(parts={"dip": 1.0}), explained(method="guess"), {"status": "error", "reason": ""}):
+        with pytest.raises(BadEvidence):
+            validate(evidence_of(sky, explanation=wrong).document)
