@@ -190,3 +190,28 @@ def test_the_compiled_sums_inside_a_transit_are_the_reference_sums(count, period
     slow = reference.sums_inside(*arrays, period, epoch, share * period, table)
     fast = numba_kernel.sums_inside(*arrays, period, epoch, share * period, table)
     np.testing.assert_allclose(fast, slow, rtol=1e-9, atol=1e-9)
+
+
+@given(
+    st.integers(min_value=0, max_value=200),
+    st.floats(min_value=1.0, max_value=9.0),
+    st.floats(min_value=0.05, max_value=0.2),
+    st.sampled_from(binned.TEMPLATES),
+    st.booleans(),
+)
+def test_the_compiled_climb_ends_where_the_reference_does(seed, period, duration, template, longer):
+    rng = np.random.default_rng(seed)
+    time = np.sort(rng.uniform(0.0, 27.0, 1500))
+    flux, weight = rng.normal(0.0, 1e-3, time.size), rng.uniform(0.5, 2.0, time.size)
+    flux[np.abs((time - 3.0 + period / 2) % period - period / 2) < duration / 2] -= 3e-3
+    start = (period * (1 + 1e-4), 3.0 + 0.1 * duration, duration * 1.2)
+    sigma = np.array([1.0, 1.2, 1.5]), np.array([0.04, 0.1, 0.3])
+    given_all = (
+        time, flux, weight, float(weight.sum()), start, binned.template_table(template), sigma[1], sigma[0],
+        (0.5, 13.0), 0.5 * longer, 0.25, 27.0,
+    )  # fmt: skip
+    slow, fast = reference.climb(*given_all), numba_kernel.climb(*given_all)
+    assert slow != start
+    np.testing.assert_allclose(fast, slow, rtol=1e-9)
+    if not longer:
+        assert slow[2] == start[2]

@@ -128,6 +128,20 @@ def test_the_filters_output_scatters_as_white_noise_should():
             assert noise.filtered_scatter(ready)[0] == pytest.approx(1e-3, rel=0.2)
 
 
+def test_outliers_do_not_move_the_scatter_and_it_knows_a_normal_one_better_than_a_median_does():
+    values = np.random.default_rng(3).normal(0.0, 2.0, (2000, 300))
+    found = noise.robust_scatter(values)
+    assert found.mean() == pytest.approx(2.0, rel=0.005)
+    away = np.abs(values - np.median(values, axis=1, keepdims=True))
+    assert found.std() < 0.75 * (noise.SIGMA_PER_MAD * np.median(away, axis=1)).std()
+    values[:, :9] = -40.0  # the transits of a planet, say
+    assert noise.robust_scatter(values).mean() == pytest.approx(2.0, rel=0.03)
+    assert noise.robust_scatter(np.ones((1, 50)))[0] == 0.0
+    mostly = np.zeros((1, 50))
+    mostly[0, 0] = 7.0
+    assert noise.robust_scatter(mostly)[0] == pytest.approx(mostly.std())
+
+
 def test_steady_stars_weigh_all_cadences_alike():
     time, flux = white()
     rng = np.random.default_rng(5)

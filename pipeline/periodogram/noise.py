@@ -12,6 +12,8 @@ from pipeline.periodogram.binned import FilteredSeries
 from pipeline.types import Floats
 
 SIGMA_PER_MAD = 1.4826
+FARTHEST = 3.5  # deviations beyond which a value is an outlier; within one less it counts fully
+OF_NORMAL = 0.98314  # what is left of a normal distribution's deviation when its tails count so
 STEADY_ERRORS = 1.3  # 95th over 5th percentile of the errors; below it all cadences weigh the same
 RESTLESS = 1.5  # largest over median local scatter; below it the scatter counts as steady
 STEADY = 1.25  # local over median scatter up to which a cadence keeps its full weight
@@ -71,7 +73,7 @@ def local_scatter(time: Floats, flux: Floats, weight: Floats) -> Floats | None:
     enough = np.flatnonzero(high - low >= FEWEST_WINDOWS // 2)
     if enough.size == 0:
         return None
-    scatter = np.array([np.median(jump[low[k] : high[k]]) for k in enough]) / np.median(jump)
+    scatter = np.array([middle(jump[None, low[k] : high[k]])[0, 0] for k in enough]) / np.median(jump)
     if scatter.max() < RESTLESS:
         return None
     return np.clip(np.interp(time, centres[enough], scatter) / STEADY, 1.0, 30.0)
@@ -95,11 +97,28 @@ def depth_noise(filtered: FilteredSeries, scatter: Floats) -> Floats:
     denominator = filtered.denominator[0]
     if denominator.size > ENOUGH_WINDOWS:
         denominator = denominator[::THINNED]
-    return scatter / np.sqrt(float(np.median(denominator[denominator >= 0.5 * denominator.max()])))
+    filled = denominator[denominator >= 0.5 * denominator.max()]
+    return scatter / np.sqrt(float(middle(filled[None])[0, 0]))
 
 
 def robust_scatter(values: NDArray[np.float32] | NDArray[np.float64]) -> Floats:
-    """1.4826 times the median absolute deviation of each row, (rows,); the standard deviation where most are equal."""
-    sigma = SIGMA_PER_MAD * np.median(np.abs(values - np.median(values, axis=1, keepdims=True)), axis=1)
+    """Standard deviation of each row without its outliers, (rows,); with them where most values are equal.
+
+    What lies within 2.5 deviations of the median counts fully, what lies beyond 3.5 not at all, with a median absolute
+    deviation for the first guess. The latter alone knows the scatter of the few hundred independent windows of a
+    sector to 4 % at short durations and 10 % at long ones, and divides every peak by that error; this does by half.
+    """
+    away = values - middle(values)
+    np.abs(away, out=away)
+    guess = SIGMA_PER_MAD * middle(away)
+    inside = np.clip(FARTHEST - away / np.where(guess > 0, guess, 1.0), 0.0, 1.0)
+    kept = inside.sum(axis=1, dtype=np.float64)
+    sigma = np.sqrt((inside * away**2).sum(axis=1, dtype=np.float64) / np.maximum(kept, 1.0)) / OF_NORMAL
     spread = values.std(axis=1, dtype=np.float64)
-    return np.where(sigma < 1e-3 * spread, spread, sigma)
+    return np.where(guess[:, 0] < 1e-3 * spread, spread, sigma)
+
+
+def middle(values: NDArray) -> NDArray:
+    """The median of each row, (rows, 1), of an even number the higher of the two; a fifth of ``np.median``'s time."""
+    half = values.shape[1] // 2
+    return np.partition(values, half, axis=1)[:, half : half + 1]

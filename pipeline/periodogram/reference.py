@@ -181,3 +181,91 @@ def sums_inside(
     shape = np.interp(distance[inside] * (table.size - 1), np.arange(table.size), table)
     weighted = shape * weight[inside]
     return float(weighted @ flux[inside]), float(weighted @ shape), float(weighted.sum())
+
+
+def climb(
+    time: NDArray[np.float64],
+    flux: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    total: float,
+    start: tuple[float, float, float],
+    table: NDArray[np.float64],
+    durations: NDArray[np.float64],
+    sigma: NDArray[np.float64],
+    limits: tuple[float, float],
+    longest: float,
+    duty: float,
+    span: float,
+) -> tuple[float, float, float]:
+    """The nearest maximum of the signal-to-noise over period, epoch and, where it may change, duration.
+
+    A pattern search; a compiled kernel compiles this very function, with its own ``sums_inside``.
+
+    Parameters
+    ----------
+    time, flux, weight : (n,)
+        Cadences near the transits.
+    total : float
+        Weight of all cadences.
+    start : (period, epoch, duration), days
+        The epoch in the middle of the data, where its error does not depend on the period's.
+    table : (m,)
+        The template from its centre to its edge.
+    durations, sigma : (k,)
+        Scatter of the filter's output by duration.
+    limits : shortest and longest period, days
+    longest : float
+        Days up to which the duration may change, by a factor of two at most; 0 leaves it.
+    duty : float
+        Largest duration as a share of the period.
+    span : float
+        Days between the first and the last cadence.
+    """
+    cycles = max(1.0, span / start[0])
+    period, epoch, duration = start
+    highest = -np.inf
+    scale = 0.25
+    moved = False
+    while scale > 0.004:
+        if not moved:
+            scale /= 2.0
+        moved = False
+        move = scale * duration
+        drift = 2.0 * move / cycles
+        for later, slower, longer in (
+            (0.0, 0.0, 0.0),
+            (move, 0.0, 0.0),
+            (-move, 0.0, 0.0),
+            (0.0, drift, 0.0),
+            (0.0, -drift, 0.0),
+            (0.0, 0.0, move),
+            (0.0, 0.0, -move),
+            (0.5 * move, 0.0, move),  # the end alone, later
+            (-0.5 * move, 0.0, -move),  # the end alone, earlier
+            (-0.5 * move, 0.0, move),  # the beginning alone, earlier
+            (0.5 * move, 0.0, -move),  # the beginning alone, later
+        ):
+            still = later == 0.0 and slower == 0.0 and longer == 0.0
+            if (still and highest > -np.inf) or (longer != 0.0 and longest <= 0.0):
+                continue
+            new_period, new_epoch, new_duration = period + slower, epoch + later, duration + longer
+            if not 0.5 * start[2] <= new_duration <= 2.0 * start[2]:
+                continue
+            if new_duration > min(duty * new_period, max(longest, start[2])):
+                continue
+            if not limits[0] <= new_period <= limits[1]:
+                continue
+            product, squares, inside = sums_inside(time, flux, weight, new_period, new_epoch, new_duration, table)
+            variance = squares - inside**2 / total
+            k = 0
+            while k < durations.size - 2 and durations[k + 1] < new_duration:
+                k += 1
+            noise = sigma[k]
+            if durations.size > 1:
+                share = (new_duration - durations[k]) / (durations[k + 1] - durations[k])
+                noise += min(1.0, max(0.0, share)) * (sigma[k + 1] - sigma[k])
+            value = -product * abs(product) / variance / noise**2 if variance > 0.0 else 0.0
+            if highest == -np.inf or value > highest + 1e-9 * abs(highest):
+                period, epoch, duration = new_period, new_epoch, new_duration
+                highest, moved = value, not still
+    return period, epoch, duration

@@ -229,56 +229,30 @@ def polish(
 ) -> Ephemeris:
     """Climb from a trial to the nearest maximum of the signal-to-noise on the unbinned cadences.
 
-    A pattern search in epoch and period, and in duration up to ``longest`` days where that is given; the epoch is moved
-    to the middle of the data, where its error does not depend on the period's.
+    A pattern search (``reference.climb``) in epoch and period, and in duration up to ``longest`` days where that is
+    given; the epoch is moved to the middle of the data, where its error does not depend on the period's.
     """
     middle = np.round((float(np.mean(cadences.time)) - trial.epoch) / trial.period)
     centre = Ephemeris(trial.period, trial.epoch + float(middle) * trial.period, trial.duration, trial.template)
     near = near_transit(cadences.time, centre, 3.0) & (cadences.weight > 0)
     local = Cadences(cadences.time[near], cadences.flux[near], cadences.weight[near])
     total = float(cadences.weight.sum())
-    durations, sigma = sigma_of[trial.template]
-
-    def climb(ephemeris: Ephemeris) -> float:
-        too_long = ephemeris.duration > min(LARGEST_DUTY * ephemeris.period, max(longest or 0.0, trial.duration))
-        if too_long or not limits[0] <= ephemeris.period <= limits[1]:
-            return -np.inf
-        return (
-            statistic(local, total, ephemeris, with_kernel)[1]
-            / float(np.interp(ephemeris.duration, durations, sigma)) ** 2
-        )
-
     if local.time.size == 0:
         return centre
-    cycles = max(1.0, cadences.span / centre.period)
-    best, height = centre, climb(centre)
-    scale = 0.125
-    while scale > 0.004:
-        moved = False
-        move = scale * best.duration
-        for epoch, period, longer in (
-            (move, 0.0, 0.0),
-            (-move, 0.0, 0.0),
-            (0.0, 2.0 * move / cycles, 0.0),
-            (0.0, -2.0 * move / cycles, 0.0),
-            (0.0, 0.0, move),
-            (0.0, 0.0, -move),
-            (0.5 * move, 0.0, move),  # the end alone, later
-            (-0.5 * move, 0.0, -move),  # the end alone, earlier
-            (-0.5 * move, 0.0, move),  # the beginning alone, earlier
-            (0.5 * move, 0.0, -move),  # the beginning alone, later
-        ):
-            step = Ephemeris(best.period + period, best.epoch + epoch, best.duration + longer, best.template)
-            if longer and longest is None:
-                continue
-            if not 0.5 * centre.duration <= step.duration <= 2.0 * centre.duration:
-                continue
-            value = climb(step)
-            if value > height * (1.0 + 1e-9):
-                best, height, moved = step, value, True
-        if not moved:
-            scale /= 2.0
-    return best
+    period, epoch, duration = with_kernel.climb(
+        local.time,
+        local.flux,
+        local.weight,
+        total,
+        (centre.period, centre.epoch, centre.duration),
+        binned.template_table(trial.template),
+        *sigma_of[trial.template],
+        limits,
+        longest or 0.0,
+        LARGEST_DUTY,
+        cadences.span,
+    )
+    return Ephemeris(period, epoch, duration, trial.template)
 
 
 def own_noise(cadences: Cadences, ephemeris: Ephemeris, with_kernel: Kernel) -> float | None:

@@ -1,7 +1,7 @@
 """One pass of the search: every trial period, duration and template, each scaled by its own measured noise."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,7 @@ class Kernel:
     correlate: Callable[..., binned.FilteredSeries]
     fold: Callable[..., tuple[NDArray[np.float32], NDArray[np.float32]]]
     sums_inside: Callable[..., tuple[float, float, float]]
+    climb: Callable[..., tuple[float, float, float]]
 
 
 def kernel(backend: str) -> Kernel:
@@ -49,21 +50,26 @@ def kernel(backend: str) -> Kernel:
     ValueError
         If there is no such backend.
     """
-    if backend == "numba":
+    if backend == "numpy":
+        return Kernel(
+            binned.bin_light_curve, binned.correlate, reference.fold, reference.sums_inside, reference.climb
+        )  # fmt: skip
+    if backend in ("numba", "jax"):
         from pipeline.periodogram import numba_kernel
 
-        return Kernel(
-            numba_kernel.bin_light_curve, numba_kernel.correlate, numba_kernel.fold, numba_kernel.sums_inside
-        )  # fmt: skip
-    if backend == "numpy":
-        return Kernel(binned.bin_light_curve, binned.correlate, reference.fold, reference.sums_inside)
-    if backend == "jax":
+        compiled = Kernel(
+            numba_kernel.bin_light_curve,
+            numba_kernel.correlate,
+            numba_kernel.fold,
+            numba_kernel.sums_inside,
+            numba_kernel.climb,
+        )
+        if backend == "numba":
+            return compiled
         # what the fold needs is made on the host
-        from pipeline.periodogram import jax_kernel, numba_kernel
+        from pipeline.periodogram import jax_kernel
 
-        return Kernel(
-            numba_kernel.bin_light_curve, numba_kernel.correlate, jax_kernel.fold, numba_kernel.sums_inside
-        )  # fmt: skip
+        return replace(compiled, fold=jax_kernel.fold)
     raise ValueError(f"no search backend is called {backend!r}; there are numpy, numba and jax")
 
 
@@ -162,11 +168,13 @@ def measure_spectrum(
             inverse = np.divide(1.0, scatter, out=np.zeros(stars), where=scatter > 0).astype(np.float32)
             power *= inverse
             if j == 0:
-                inverted[tried] = np.maximum(inverted[tried], below * inverse)
+                below *= inverse
+                inverted[tried] = np.maximum(inverted[tried], below)
             better = power > snr[tried]
-            snr[tried] = np.where(better, power, snr[tried])
-            best_duration[tried] = np.where(better, np.int16(i), best_duration[tried])
-            best_template[tried] = np.where(better, np.int16(j), best_template[tried])
+            for kept, value in ((snr, power), (best_duration, np.int16(i)), (best_template, np.int16(j))):
+                part = kept[tried]  # a view, or where periods were chosen a copy
+                np.copyto(part, value, where=better)
+                kept[tried] = part
     return Spectrum(
         grid.period, snr, inverted, best_duration, best_template, sigma, depth_noise, tuple(deepest)
     )  # fmt: skip
