@@ -15,7 +15,7 @@ from annotated_types import Ge, Gt, Le
 from pipeline.periodogram import binned, grid, noise, nulls, refine, spectrum
 from pipeline.types import Floats, LightCurve, SearchResult, Star, TransitSignal
 
-VERSION = 4
+VERSION = 5
 
 LONG_SERIES = 60.0  # observed days beyond which the base bin is 10 minutes instead of 5
 PEAKS_REFINED = 3  # of each pass
@@ -249,7 +249,11 @@ def _prepare(light_curve: LightCurve, settings: SearchSettings, star: Star) -> _
 
 
 def _spectrum(
-    group: Sequence[_Prepared], weight: Floats | None, settings: SearchSettings, with_kernel: spectrum.Kernel
+    group: Sequence[_Prepared],
+    weight: Floats | None,
+    settings: SearchSettings,
+    with_kernel: spectrum.Kernel,
+    before: spectrum.Before | None = None,
 ) -> spectrum.Spectrum:
     """The coarse spectrum of light curves that share cadences, weights and grid."""
     lead = group[0]
@@ -270,7 +274,7 @@ def _spectrum(
             downsample_limit=settings.downsample_limit,
         )
     series = spectrum.Series(lead.time, flux, weight, lead.narrowest)
-    return spectrum.measure_spectrum(series, lead.grid, settings.templates, with_kernel, settings.snr)
+    return spectrum.measure_spectrum(series, lead.grid, settings.templates, with_kernel, settings.snr, before)
 
 
 def _finish(
@@ -288,6 +292,7 @@ def _finish(
     removed = 0
     current, k = first, column
     while True:
+        searched = weight
         found = _refined_peaks(prepared, prepared.cadences(weight), current, k, settings, fine)
         sound = [item for item in found if _veto(item, settings) is None]
         passed = next((item for item in sound if _is_strong(item, settings)), None)
@@ -310,7 +315,8 @@ def _finish(
             break
         if int((weight > 0).sum()) < settings.min_points:
             break
-        current, k = _spectrum([prepared], weight, settings, coarse), 0
+        level = abs(float(np.average(prepared.flux, weights=weight) - np.average(prepared.flux, weights=searched)))
+        current, k = _spectrum([prepared], weight, settings, coarse, spectrum.Before(current, k, level)), 0
     tail = _tail(prepared, first, column, weight, settings, coarse, min((item.snr for item in accepted), default=None))
     signals = _numbered(prepared, accepted, tail)
     best = signals[0] if signals else None

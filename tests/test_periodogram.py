@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.periodogram import binned, grid, noise, nulls, refine
-from pipeline.periodogram.spectrum import Series, kernel, measure_spectrum
+from pipeline.periodogram.spectrum import Before, Series, kernel, measure_spectrum
 from pipeline.types import Star
 
 
@@ -140,6 +140,29 @@ def test_outliers_do_not_move_the_scatter_and_it_knows_a_normal_one_better_than_
     mostly = np.zeros((1, 50))
     mostly[0, 0] = 7.0
     assert noise.robust_scatter(mostly)[0] == pytest.approx(mostly.std())
+
+
+@pytest.mark.parametrize("depth", [2e-3, 2e-2, 0.3])
+def test_after_a_mask_nothing_is_missed_where_only_what_can_have_risen_is_tried_again(depth):
+    time, flux = white(seed=4)
+    first = np.abs((time - 1402.0 + 1.85) % 3.7 - 1.85) < 0.08
+    flux[first] -= depth
+    flux[np.abs((time - 1401.0 + 2.6) % 5.2 - 2.6) < 0.06] -= 7e-4
+    layout = sun_grid(float(time[-1] - time[0]))
+    numba, weight, masked = kernel("numba"), np.ones(time.size), np.where(first, 0.0, 1.0)
+
+    def centred(weight):
+        return Series(time, (flux - np.average(flux, weights=weight))[None], weight, 5.0 / 1440.0)
+
+    unmasked = measure_spectrum(centred(weight), layout, binned.TEMPLATES, numba, 7.1)
+    level = abs(float(np.average(flux, weights=masked) - flux.mean()))
+    everywhere = measure_spectrum(centred(masked), layout, binned.TEMPLATES, numba, 7.1)
+    again = measure_spectrum(centred(masked), layout, binned.TEMPLATES, numba, 7.1, Before(unmasked, 0, level))
+    high = everywhere.snr[:, 0] >= 0.8 * 7.1
+    assert high.any()
+    np.testing.assert_allclose(again.snr[high], everywhere.snr[high], rtol=1e-3)
+    assert (again.snr[~high] < 0.8 * 7.1).all()
+    np.testing.assert_allclose(again.sigma, everywhere.sigma)
 
 
 def test_steady_stars_weigh_all_cadences_alike():

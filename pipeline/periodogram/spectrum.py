@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.periodogram import binned, noise, reference
 from pipeline.periodogram.grid import Grid
-from pipeline.types import Floats
+from pipeline.types import Floats, Integers
 
 VERSION = 2
 
@@ -105,10 +105,41 @@ def filtered(with_kernel: Kernel, series: binned.BinnedSeries, duration: float, 
     return with_kernel.correlate(series, taps, half_later)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Before:
+    """What was known of one star before some of its cadences were masked."""
+
+    spectrum: Spectrum
+    column: int  # of the star
+    level: float  # by how much the mean of the flux has moved since
+
+    def kept(self) -> tuple[NDArray, ...]:
+        """Signal-to-noise, inverted, duration and template at every period, (p,) each."""
+        known = self.spectrum
+        return tuple(part[:, self.column] for part in (known.snr, known.inverted, known.duration, known.template))
+
+    def worth_trying(self, number: int, within: slice, scatter: float, total: float, least: float) -> Integers:
+        """Indices of the periods at which the first template of this duration can reach ``least`` now.
+
+        Masking takes dimming away: a signal-to-noise rises by the fall of the noise and by the shift of the mean level
+        over a quarter of the cadences, the most that a transit covers, and no more.
+        """
+        known = self.spectrum.snr[within, self.column]
+        if not scatter > 0:
+            return np.zeros(0, dtype=np.int64)
+        ceiling = (known * self.spectrum.sigma[number, 0, self.column] + np.sqrt(total / 4.0) * self.level) / scatter
+        return within.start + np.flatnonzero(ceiling >= least)
+
+
 def measure_spectrum(
-    series: Series, grid: Grid, templates: Sequence[str], with_kernel: Kernel, threshold: float = 0.0
+    series: Series,
+    grid: Grid,
+    templates: Sequence[str],
+    with_kernel: Kernel,
+    threshold: float = 0.0,
+    before: Before | None = None,
 ) -> Spectrum:
-    """Search light curves at every period of a grid.
+    """Search light curves at every period of a grid, or again where a mask can have left something.
 
     Parameters
     ----------
@@ -124,6 +155,8 @@ def measure_spectrum(
         it, and 0.8 of the star's highest peak: a box keeps 94 % of the signal-to-noise of a V (the correlation of the
         two at the best width), so nothing over the threshold is lost, and a quiet star costs one template. 0 tries all
         everywhere.
+    before : Before or None
+        Of a single star. Periods that cannot reach 0.8 of the threshold by what was known keep what they had.
 
     Returns
     -------
@@ -139,8 +172,13 @@ def measure_spectrum(
     best_template = np.zeros(shape, dtype=np.int16)
     sigma = np.zeros((grid.durations.size, len(templates), stars))
     depth_noise = np.zeros((grid.durations.size, stars))
+    again = np.zeros(grid.period.size, dtype=np.bool_)
     highest = np.zeros(stars)
     deepest = [(0.0, 0.0)] * stars
+    if before is not None:
+        held: tuple[NDArray, ...] = (snr, inverted, best_duration, best_template)
+        for kept, known in zip(held, before.kept(), strict=True):
+            kept[:, 0] = known
     wanted: NDArray[np.bool_] | None = None
     for j, template in enumerate(templates):
         if j == 1 and threshold > 0:
@@ -148,17 +186,24 @@ def measure_spectrum(
             if not wanted.any():
                 break
         for i, duration in enumerate(grid.durations):
-            if wanted is None:
-                tried = slice(int(grid.first[i]), int(grid.last[i]))
-            else:
-                tried = grid.first[i] + np.flatnonzero(wanted[grid.first[i] : grid.last[i]])
-            period = grid.period[tried]
-            if period.size == 0 and j > 0:
-                continue
+            within = slice(int(grid.first[i]), int(grid.last[i]))
+            tried: slice | Integers = within
+            if wanted is not None:
+                tried = within.start + np.flatnonzero(wanted[within])
+                if tried.size == 0:
+                    continue
             ready = series.filtered(with_kernel, float(duration), template, bins_for(template))
             scatter = sigma[i, j] = noise.filtered_scatter(ready)
             if j == 0:
                 depth_noise[i] = noise.depth_noise(ready, scatter)
+                if before is not None:
+                    chosen = before.worth_trying(i, within, float(scatter[0]), total, SCREEN * threshold)
+                    snr[chosen[~again[chosen]]] = 0.0
+                    again[chosen] = True
+                    tried = chosen
+            period = grid.period[tried]
+            if period.size == 0:
+                continue
             floor = LEAST_TRANSITS * float(ready.denominator.max())
             power, below = with_kernel.fold(ready.numerator, ready.denominator, period / ready.width, total, floor)
             for star, top in enumerate(np.argmax(power, axis=0)):
