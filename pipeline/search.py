@@ -407,9 +407,8 @@ def _refined(
             # only a signal may be named by a period below those asked for: there noise has many more chances
             lowest = prepared.limits[0] if peak.snr >= settings.snr else shortest * (1 - 1e-9)
             limits = (lowest, prepared.limits[1])
-            trial = refine.scan_harmonics(
-                cadences, peak, tuple(sigma_of), sigma_of, prepared.grid, limits, with_kernel
-            )  # fmt: skip
+            shapes = tuple(name for name in sigma_of if name in (peak.template, settings.templates[0]))
+            trial = refine.scan_harmonics(cadences, peak, shapes, sigma_of, prepared.grid, limits, with_kernel)
         if trial is None:
             return None
         ephemeris = refine.polish(cadences, trial, sigma_of, prepared.limits, with_kernel=with_kernel)

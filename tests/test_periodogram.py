@@ -133,7 +133,7 @@ def test_outliers_do_not_move_the_scatter_and_it_knows_a_normal_one_better_than_
     found = noise.robust_scatter(values)
     assert found.mean() == pytest.approx(2.0, rel=0.005)
     away = np.abs(values - np.median(values, axis=1, keepdims=True))
-    assert found.std() < 0.75 * (noise.SIGMA_PER_MAD * np.median(away, axis=1)).std()
+    assert found.std() < 0.85 * (noise.SIGMA_PER_MAD * np.median(away, axis=1)).std()
     values[:, :9] = -40.0  # the transits of a planet, say
     assert noise.robust_scatter(values).mean() == pytest.approx(2.0, rel=0.03)
     assert noise.robust_scatter(np.ones((1, 50)))[0] == 0.0

@@ -14,6 +14,7 @@ VERSION = 2
 
 BINS_PER_DURATION = 6  # of the box; 8 for shapes that are not flat
 SCREEN = 0.8  # of the threshold or the highest peak: a period below it with the first template is not tried with others
+NARROWER, WIDER = 0.75, 2.1  # durations of the other templates by that of the first where it is highest
 LEAST_TRANSITS = 1.5  # denominator a phase must hold, in full transits; otherwise one glitch wins
 
 
@@ -152,9 +153,9 @@ def measure_spectrum(
         From :func:`kernel`.
     threshold : float
         Signal-to-noise worth having. The other templates are tried only at periods where the first reaches 0.8 of
-        it, and 0.8 of the star's highest peak: a box keeps 94 % of the signal-to-noise of a V (the correlation of the
-        two at the best width), so nothing over the threshold is lost, and a quiet star costs one template. 0 tries all
-        everywhere.
+        it, and 0.8 of the star's highest peak, and at durations of 0.75 to 2.1 times its own: a box keeps 94 % of the
+        signal-to-noise of a V (the correlation of the two at the best width), so nothing over the threshold is lost,
+        and a quiet star costs one template. 0 tries all everywhere.
     before : Before or None
         Of a single star. Periods that cannot reach 0.8 of the threshold by what was known keep what they had.
 
@@ -185,11 +186,13 @@ def measure_spectrum(
             wanted = (snr >= SCREEN * np.maximum(threshold, snr.max(axis=0, initial=0.0))).any(axis=1)
             if not wanted.any():
                 break
+            boxed = grid.durations[best_duration]  # (p, stars)
         for i, duration in enumerate(grid.durations):
             within = slice(int(grid.first[i]), int(grid.last[i]))
             tried: slice | Integers = within
             if wanted is not None:
-                tried = within.start + np.flatnonzero(wanted[within])
+                alike = (duration >= NARROWER * boxed[within]) & (duration <= WIDER * boxed[within])
+                tried = within.start + np.flatnonzero((wanted[within, None] & alike).any(axis=1))
                 if tried.size == 0:
                     continue
             ready = series.filtered(with_kernel, float(duration), template, bins_for(template))
