@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from models import cnn_attention, resnet1d
+from models import cnn_attention, resnet1d, student
 from models.datasets import REASONS, Labelled
 from models.inputs import Preparation
 from models.registry import ModelRefused
@@ -30,6 +30,7 @@ class Kind:
 KINDS = {
     "resnet1d": Kind(resnet1d.Architecture, resnet1d.ResNet1D, resnet1d.REASONS, "stages"),
     "cnn-attention": Kind(cnn_attention.Architecture, cnn_attention.CNNAttention, cnn_attention.CLASSES, "blocks"),
+    "student": Kind(student.Architecture, student.Student, (), ""),  # its classes are its teacher's
 }
 
 # what a label of one class may be in the eyes of a network with others: junk of people who told no kinds apart
@@ -58,6 +59,8 @@ def design(name: str, preparation: Preparation, width: int, labelled: Labelled) 
     """The architecture of a new network for these inputs; classes that no row may have are absent."""
     if name not in KINDS:
         raise ModelRefused(f"no network is called {name!r}: there are {', '.join(KINDS)}")
+    if name == "student":
+        raise ModelRefused("a student is taught by a model: hunter train --student-of NAME")
     if name == "resnet1d":
         return resnet1d.Architecture(scalars=preparation.width, width=width)
     if CENTROID not in preparation.scalars:
@@ -79,7 +82,7 @@ def build(architecture: Any) -> nn.Module:
 
 def classes_of(architecture: Any) -> tuple[str, ...]:
     """The classes of its second output, in order; absent ones included."""
-    return KINDS[architecture.name].classes
+    return getattr(architecture, "classes", KINDS[architecture.name].classes)
 
 
 def absent_classes(architecture: Any) -> tuple[str, ...]:
@@ -88,7 +91,9 @@ def absent_classes(architecture: Any) -> tuple[str, ...]:
 
 
 def blocks(network: nn.Module, architecture: Any) -> list[list[nn.Module]]:
-    """The layers below the head, from those next to it down to the stems."""
+    """The layers below the head, from those next to it down to the stems; ModelRefused where none can be taught."""
+    if architecture.name == "student":
+        raise ModelRefused("a student's weights are rounded: tune its teacher, and teach a new student")
     branches: list[Any] = [network.whole, network.close]
     rows = [list(getattr(branch, KINDS[architecture.name].stages)) for branch in branches]
     levels = [[row[-1 - depth] for row in rows if depth < len(row)] for depth in range(max(len(row) for row in rows))]
