@@ -96,7 +96,12 @@ def _never_hunted(settings: Any, json: bool) -> None:
         say(f"next: hunter run --home {quote(str(settings.home))} --archive DIR")
 
 
-@examples("hunter candidates", "hunter candidates --min-probability 0.95 --sort snr", "hunter candidates --json")
+@examples(
+    "hunter candidates",
+    "hunter candidates --min-probability 0.95 --sort snr",
+    "hunter candidates --next-to-review 10",
+    "hunter candidates --json",
+)
 def candidates(
     home: Home = None,
     sort: Annotated[
@@ -108,9 +113,16 @@ def candidates(
     decision: Annotated[
         str | None, typer.Option(metavar="WORD", help="Only those reviewed so (pc, eb, ...), or unreviewed.")
     ] = None,
+    next_to_review: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="The N unreviewed ones that a look would teach most about.")
+    ] = None,
     json: AsJson = False,
 ) -> None:
-    """List the candidates, best first."""
+    """List the candidates, best first.
+
+    With --next-to-review those that the model is least sure of, and unlike what was looked at before; what was
+    suggested is logged, and `hunter train --include-reviews` learns from the decisions.
+    """
     from hunter.screen import candidate_table
     from state.reading import SORTS
 
@@ -122,6 +134,9 @@ def candidates(
         min_snr=min_snr,
         decision=None if decision is None else _decision(decision, "unreviewed"),
     )
+    if next_to_review is not None:
+        _suggest(settings, reader.candidates(), rows, next_to_review, json)
+        return
     if json:
         give(rows)
         return
@@ -130,6 +145,29 @@ def candidates(
         return
     out = console()
     out.print(candidate_table(rows, settings.home, out.width))
+
+
+def _suggest(settings: Any, everything: list[Any], fitting: list[Any], number: int, json: bool) -> None:
+    """Print what to look at next, among the rows that fit, and put it on record."""
+    from hunter.suggest import log_suggestion, next_to_review
+
+    names = {row["name"] for row in fitting}
+    rows = [row for row in everything if row["name"] in names or row["decision"] is not None]
+    chosen = next_to_review(rows, number, settings.home / "candidates")
+    if chosen:
+        try:
+            log_suggestion(settings.home, chosen, sum(row["decision"] is None for row in everything), time.time())
+        except OSError as error:
+            say(f"not logged ({error.strerror}): whoever trains on the decisions cannot know that they were picked")
+    if json:
+        give(chosen)
+        return
+    if not chosen:
+        say("nothing to review: every candidate has a decision" if everything else "no candidates yet")
+    for rank, row in enumerate(chosen, start=1):
+        print(f"{rank:>3}  {row['name']:<36} {row['why']}")
+    if chosen:
+        say(f"next: hunter review {quote(chosen[0]['name'])} --decision pc --reason 'why'")
 
 
 def _decision(word: str, *others: str) -> str:

@@ -11,11 +11,16 @@ from hunter.cli.common import AsJson, Home, HomeUnusable, WrongUsage, console, e
 from hunter.cli.registry import registry_of
 
 
-@examples("hunter train --data ../shared/data/labelled_views", "hunter train --data views/ --epochs 6 --members 2")
+@examples(
+    "hunter train --data ../shared/data/labelled_views",
+    "hunter train --data views/ --epochs 6 --members 2",
+    "hunter train --data views/ --data simulated-0123456789ab --include-reviews",
+    "hunter train --data auto --labels toi.csv.gz --archive lightcurves --max-per-class 250",
+)
 def train(
     data: Annotated[
-        list[Path],
-        typer.Option("--data", metavar="DIR", help="Folder of labelled views, or a built set; may be repeated."),
+        list[str],
+        typer.Option("--data", metavar="DIR|auto", help="Labelled views, a built set, or auto; may be repeated."),
     ],
     home: Home = None,
     recipe: Annotated[str, typer.Option(help="Named recipe: shipped rebuilds the shipped model.")] = "shipped",
@@ -25,16 +30,34 @@ def train(
         int | None, typer.Option(min=1, help="Networks in the ensemble; the recipe's otherwise.")
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads to train with.")] = 1,
+    labels: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="With --data auto: list with labels (TOI, KOI or VSX); repeatable."),
+    ] = None,
+    max_per_class: Annotated[
+        int, typer.Option(min=1, help="With --data auto: most stars, and rows, of one class.")
+    ] = 250,
+    archive: Annotated[
+        str | None, typer.Option(metavar="DIR", help="With --data auto: folder of light curves; else as hunted.")
+    ] = None,
+    include_reviews: Annotated[
+        bool, typer.Option("--include-reviews", help="Learn from the decisions people took in this hunt too.")
+    ] = False,
     promote: Annotated[bool, typer.Option("--promote", help="Let the new model serve at once.")] = False,
     json: AsJson = False,
 ) -> None:
-    """Train a model on labelled views and register it in the hunt; a killed training goes on where it was."""
+    """Train a model on labelled views and register it in the hunt; a killed training goes on where it was.
+
+    --data takes a folder of public views, a set that `hunter dataset build` made (a folder, or a name in this home),
+    or auto: the stars of the archive that a list with labels knows, through the hunt's own phases.
+    """
     from models.registry import Registry, read_json
     from models.train import train as train_model
 
     registry = registry_of(home)
+    sets = _sets(data, home, labels or [], max_per_class, archive, include_reviews)
     folder = train_model(
-        data, registry.root, recipe=recipe, seed=seed, epochs=epochs, members=members, threads=threads, progress=say
+        sets, registry.root, recipe=recipe, seed=seed, epochs=epochs, members=members, threads=threads, progress=say
     )
     if promote:
         Registry(registry.root).promote(folder.name)
@@ -46,6 +69,23 @@ def train(
             f"next: hunter models show {folder.name}"
             + ("" if promote else f", then hunter models promote {folder.name}")
         )
+
+
+def _sets(
+    data: list[str], home: str | None, labels: list[Path], per_class: int, archive: str | None, reviews: bool
+) -> list[Path]:
+    """What --data names; the hunt's phases are loaded only where they are needed."""
+    from hunter.settings import load, overrides
+
+    if "auto" not in data and not reviews:
+        own = load(home, light=True).home / "datasets"
+        return [own / word if (own / word / "card.json").exists() else Path(word).expanduser() for word in data]
+    from hunter.cli.datasets import Progress
+    from hunter.training_sets.build import named_sets
+
+    source = None if archive is None else str(Path(archive).expanduser().absolute())
+    settings = load(home, overrides(archive__source=source))
+    return named_sets(data, settings, labels=labels, per_class=per_class, include_reviews=reviews, show=Progress().show)
 
 
 @examples(
