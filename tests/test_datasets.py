@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models.datasets import (
+    JUDGED,
     LICENCES,
     SPLITS,
     Labelled,
@@ -286,7 +287,7 @@ def test_adding_data_never_moves_a_star_and_never_leaks(seed, cut):
     tied = set(new.labelled.tic[new.group == new.group[new.labelled.tic == 3][0]].tolist()) if 3 in after else set()
     assert all(after[star] == side for star, side in settled.items() if star not in tied)
     assert {after[star] for star in tied} <= {"test"}
-    assert len(new) + new.notes.get("stars that would tie two splits together", 0) == len(everything)
+    assert len(new) + new.notes.get("rows that would tie two splits together", 0) == len(everything)
 
 
 SMALL = make_rows(60)
@@ -319,6 +320,30 @@ def test_held_out_stars_lie_in_the_test_part_of_every_set(tmp_path):
     data = open_dataset([one, two], held_out=range(1, 20))
     assert set(data.split[data.labelled.tic < 20]) == {"test"}
     assert leaks(data) == []
+
+
+def test_nothing_of_the_real_sets_lies_on_two_sides_whatever_is_joined(shared_data, tmp_path):
+    folder = shared_data / "labelled_views"
+    together = public_dataset(folder, JUDGED)
+    assert leaks(together) == []
+    assert set(together.split[np.isin(together.labelled.tic, JUDGED)]) == {"test"}
+    # the same stars as two sets, in the other order, with a signal put into each of fifty of them
+    sets = []
+    for name in ("nigraha", "astronet-triage"):
+        rows, stars, notes = public_rows(folder, name)
+        sets.append(write_snapshot(tmp_path, name, rows, stars=stars, dropped=notes, held_out=JUDGED, **ABOUT))
+    hosts = np.unique(together.labelled.tic)[::200][:50]
+    made = replace(make_rows(50, source="injected"), tic=hosts)
+    sets.append(write_snapshot(tmp_path, "injected", made, **ABOUT))
+    joined = open_dataset(sets, JUDGED)
+    assert leaks(joined) == []
+    assert set(joined.split[np.isin(joined.labelled.tic, JUDGED)]) == {"test"}
+    assert set(joined.split[joined.labelled.source == "injected"]) == {"train"}
+    alone = open_dataset(sets[0], JUDGED)
+    side = dict(zip(joined.labelled.tic.tolist(), joined.split.tolist(), strict=True))
+    moved = {int(t) for t, s in zip(alone.labelled.tic, alone.split, strict=True) if side[int(t)] != s}
+    # none but neighbours of a star that is held out
+    assert {str(side[t]) for t in moved} <= {"test"}
 
 
 # ---------------------------------------------------------------------------------------------------- snapshots

@@ -160,6 +160,8 @@ def write_snapshot(
     for item in fields(Rows):
         if item.name != "scalars" and not np.isfinite(getattr(labelled.rows, item.name)).all():
             raise ViewsRefused(f"{source}: {item.name} holds values that are not finite")
+    if source in TRAIN_ONLY:  # joined with others, their rows are known by it
+        labelled = replace(labelled, source=np.full(len(labelled), source, dtype="U16"))
     known = stars or {}
     places = {
         name: np.array([known.get(int(t), {}).get(name, np.nan) for t in labelled.tic], dtype=np.float64)
@@ -295,13 +297,15 @@ def join_snapshots(sets: Sequence[Snapshot], held_out: Iterable[int] = ()) -> Da
     chosen = [s.card["source"] in TRAIN_ONLY for s in sets]
     ordered = [s for s, only in zip(sets, chosen, strict=True) if not only]
     ordered += [s for s, only in zip(sets, chosen, strict=True) if only]
-    notes: dict[str, int] = {}
-    for number in range(1, len(ordered) + 1):
-        part = ordered[:number]
-        stars |= {t: place for t, place in part[-1].stars.items() if t not in stars}
-        bar = np.concatenate([np.full(len(s.labelled), s.card["source"] in TRAIN_ONLY) for s in part])
-        notes = {f"{s.card['source']}: {why}": n for s in part for why, n in s.card["dropped"].items()}
-        dataset = assemble(join_labelled([s.labelled for s in part]), stars, held, notes, settled, bar)
+    for one in ordered:
+        stars |= {t: place for t, place in one.stars.items() if t not in stars}
+        before = [] if dataset is None else [dataset.labelled]  # what was left out stays out
+        rows = join_labelled([*before, one.labelled])
+        fresh = np.arange(len(rows)) >= len(rows) - len(one.labelled)
+        notes = {} if dataset is None else dict(dataset.notes)
+        for why, count in one.card["dropped"].items():
+            notes[f"{one.card['source']}: {why}"] = notes.get(f"{one.card['source']}: {why}", 0) + count
+        dataset = assemble(rows, stars, held, notes, settled, np.isin(rows.source, TRAIN_ONLY), fresh)
         settled |= {int(t): str(side) for t, side in zip(dataset.labelled.tic, dataset.split, strict=True)}
     assert dataset is not None
     return replace(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from models.datasets.labelled import LICENCES, REASONS, Dataset, Labelled
 from models.inputs import SCALARS, Rows
 
-SPLITS = ("test", "calibration", "validation", "train")
+SPLITS = ("test", "calibration", "validation", "train")  # the most protected first
 SHARES = (0.15, 0.15, 0.10, 0.60)
 
 # the stars on whose light curves the whole hunt is judged: never trained, tuned or calibrated on
@@ -20,6 +20,11 @@ JUDGED = (
     *(3836541, 25155310, 29779873, 29928567, 38699825, 53842685, 55525572, 100100827, 117544915, 126890217),
     *(150065151, 200319843, 220429097, 261136679, 270501383, 283722336, 290131778, 340703996, 441420236),
 )
+
+
+COPIES = "exact copies of another row"
+ASTRAY = "rows for training only whose star is judged on"
+TIED = "rows that would tie two splits together"
 
 
 def groups(tic: NDArray, period: NDArray, stars: Mapping[int, Mapping[str, float]]) -> NDArray[np.int64]:
@@ -66,6 +71,7 @@ def assemble(
     notes: dict[str, int],
     settled: Mapping[int, str] = MappingProxyType({}),
     only_train: NDArray[np.bool_] | None = None,
+    fresh: NDArray[np.bool_] | None = None,
 ) -> Dataset:
     """Drop copies, group, split, weigh, and take the hash of the result.
 
@@ -75,10 +81,11 @@ def assemble(
     stars : ``ra`` and ``dec`` by TIC, degrees, where known
     held_out : TICs whose groups must lie in the test part, whatever their hash and wherever they were before
     notes : what was dropped before, by reason
-    settled : split of each star that has one already: it keeps it, and a star that would tie two sides together
-        is dropped
+    settled : split of each star that has one already: it keeps it, and what would tie two sides together is dropped,
+        new stars first, then new rows, then the rows of all sides but the most protected
     only_train : (n,) rows that must judge nothing (simulated, or chosen by what a model said of them): they are
         dropped where their group lies in another split, and a group of nothing else lies in training
+    fresh : (n,) rows that were not there when the stars were settled
 
     Returns
     -------
@@ -93,22 +100,24 @@ def assemble(
         if digest not in seen:
             seen.add(digest)
             keep.append(index)
-    notes = notes | {"exact copies of another row": len(labelled) - len(keep)}
+    copies = notes.get(COPIES, 0) + len(labelled) - len(keep)
+    notes = notes | {COPIES: copies}
     kept = np.array(keep, dtype=np.int64)
     labelled = labelled.take(kept)
     barred = np.zeros(len(kept), dtype=bool) if only_train is None else only_train[kept]
     apart = frozenset(int(t) for t in held_out)
-    group = groups(labelled.tic, labelled.period, stars)
-    split, tied = _sides(labelled.tic, group, barred, apart, settled)
-    if tied.any():
-        notes |= {"stars that would tie two splits together": int(tied.sum())}
-        labelled, barred = labelled.take(np.flatnonzero(~tied)), barred[~tied]
+    new = np.zeros(len(kept), dtype=bool) if fresh is None else fresh[kept]
+    while True:
         group = groups(labelled.tic, labelled.period, stars)
-        split, _ = _sides(labelled.tic, group, barred, apart, settled)
+        split, tied = _sides(labelled.tic, group, barred, new, apart, settled)
+        if not tied.any():
+            break
+        notes[TIED] = notes.get(TIED, 0) + int(tied.sum())
+        labelled, barred, new = labelled.take(np.flatnonzero(~tied)), barred[~tied], new[~tied]
     astray = barred & (split != "train")
     if only_train is not None and not barred.all():
         if astray.any():
-            notes |= {"rows for training only whose star is judged on": int(astray.sum())}
+            notes[ASTRAY] = notes.get(ASTRAY, 0) + int(astray.sum())
         labelled, group, split = labelled.take(np.flatnonzero(~astray)), group[~astray], split[~astray]
     _, inverse, counts = np.unique(
         np.stack([labelled.tic, labelled.reason], axis=1), axis=0, return_inverse=True, return_counts=True
@@ -121,7 +130,12 @@ def assemble(
 
 
 def _sides(
-    tic: NDArray, group: NDArray, barred: NDArray[np.bool_], apart: frozenset[int], settled: Mapping[int, str]
+    tic: NDArray,
+    group: NDArray,
+    barred: NDArray[np.bool_],
+    fresh: NDArray[np.bool_],
+    apart: frozenset[int],
+    settled: Mapping[int, str],
 ) -> tuple[NDArray[np.str_], NDArray[np.bool_]]:
     """The split of each row, and which rows must go because they tie settled stars of several splits together."""
     split = np.full(len(tic), "", dtype="U16")
@@ -134,10 +148,11 @@ def _sides(
         if apart & set(stars):
             split[rows] = "test"
         elif len(sides) > 1:
-            new = np.array([t not in settled for t in stars])
-            # where no newcomer is to blame, the stars turn out to be neighbours: training gives way
-            tied[rows] = new if new.any() else np.array([settled[t] == "train" for t in stars])
-            split[rows] = [settled.get(t, "train") for t in stars]
+            first = min(sides, key=SPLITS.index)
+            unknown = np.array([t not in settled for t in stars])
+            others = np.array([settled.get(t) != first for t in stars])
+            tied[rows] = next(some for some in (unknown, fresh[rows], others) if some.any())
+            split[rows] = first
         elif sides:
             split[rows] = sides.pop()
         elif alone and barred[rows].all():
