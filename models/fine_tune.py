@@ -7,7 +7,7 @@ the blocks next to it learn too, slowly; what lies deeper stays as it was.
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,9 +16,10 @@ import torch
 from torch import nn
 
 from models import networks
+from models.datasets import Dataset
 from models.inputs import Preparation
 from models.losses import Loss
-from models.registry import WEIGHTS, ModelRefused, read_json, verify_folder
+from models.registry import WEIGHTS, ModelRefused, read_json, sha256_of, verify_folder
 
 Schedule = Literal["one-cycle", "cosine", "constant"]
 SCHEDULES: tuple[Schedule, ...] = ("one-cycle", "cosine", "constant")
@@ -57,22 +58,48 @@ def start_from(folder: Path) -> Start:
     ModelRefused
         If it is damaged, or is not of networks.
     """
-    from models.scorer import Scorer
+    from models.scorer import Scorer, load_network
 
     sha256 = verify_folder(folder)
     card = read_json(folder, "card.json")
-    scorer = Scorer.load(folder)
+    seen = Scorer.load(folder).seen
     try:
         architecture = networks.architecture_of(card["architecture"])
-        members = int(card["members"])
+        preparation = Preparation.from_json(card["inputs"])
+        files = [folder / WEIGHTS.format(number) for number in range(int(card["members"]))]
     except (KeyError, TypeError, ValueError) as error:
         raise ModelRefused(f"{folder.name}: no network to start from ({error})") from error
-    weights = tuple(dict(network.state_dict()) for network in scorer.networks)
-    if not weights or not (folder / WEIGHTS.format(members - 1)).exists():
+    if not files:
         raise ModelRefused(f"{folder.name}: no network to start from")
-    return Start(
-        folder.name, sha256, architecture, scorer.preparation, weights, tuple(int(star) for star in scorer.seen)
-    )
+    weights = tuple(dict(load_network(file, architecture).state_dict()) for file in files)
+    return Start(folder.name, sha256, architecture, preparation, weights, tuple(int(star) for star in seen))
+
+
+def start_from_file(path: Path, architecture: Any, preparation: Preparation) -> Start:
+    """Foreign weights to start from, mapped whole onto a known architecture.
+
+    Raises
+    ------
+    ModelRefused
+        The file cannot be read, or does not map; see ``models.foreign``.
+    """
+    from models.foreign import read_checkpoint, unwrapped
+
+    tensors, _ = read_checkpoint(path)
+    network = networks.fit_tensors(unwrapped(tensors), architecture, str(path))
+    return Start(path.name, sha256_of(path), architecture, preparation, (dict(network.state_dict()),))
+
+
+def unseen_by(data: Dataset, start: Start) -> Dataset:
+    """The data without the test stars that the model to start from has learnt from: they can judge nothing now."""
+    known = np.unique(data.group[np.isin(data.labelled.tic, np.array(start.seen, dtype=np.int64))])
+    tainted = (data.split == "test") & np.isin(data.group, known)
+    if not tainted.any():
+        return data
+    split = data.split.astype("U16")
+    split[tainted] = "apart"
+    notes = data.notes | {"test rows of stars that the parent learnt from": int(tainted.sum())}
+    return replace(data, split=split, notes=notes)
 
 
 class Tuner:

@@ -17,7 +17,7 @@ from models.datasets.labelled import (
 from models.datasets.made import folded_at_half, shows_its_dip, without_any_dip
 from models.datasets.public import public_dataset, read_stars, read_views
 from models.datasets.snapshots import open_dataset
-from models.datasets.splits import JUDGED, SHARES, SPLITS, assemble, digest_of, groups, leaks, split_of
+from models.datasets.splits import JUDGED, SHARES, SPLITS, assemble, digest_of, groups, lacking, leaks, split_of
 
 __all__ = [
     "JUDGED",
@@ -37,6 +37,7 @@ __all__ = [
     "groups",
     "join_labelled",
     "label",
+    "lacking",
     "leaks",
     "open_dataset",
     "public_dataset",

@@ -162,6 +162,16 @@ def _sides(
     return split, tied
 
 
+def lacking(dataset: Dataset) -> str | None:
+    """Why a data set can't be learnt from, calibrated and judged on; None if it can."""
+    for split in ("train", "validation", "calibration"):
+        planet = dataset.labelled.planet[dataset.part(split)]
+        if not planet.any() or planet.all():
+            what = "planets" if not planet.any() else "signals that are no planets"
+            return f"its {split} stars hold no {what}: more labelled stars are needed"
+    return None
+
+
 def leaks(dataset: Dataset) -> list[str]:
     """What lies in two splits and must not: stars, groups of neighbours, identical views; a line each, none if none."""
     found = []
