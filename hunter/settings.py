@@ -99,6 +99,7 @@ TABLES = LIGHT | {
     "search": "pipeline.search:SearchSettings",
     "fold": "pipeline.fold:FoldSettings",
     "vet": "pipeline.vet:VetSettings",
+    "drift": "models.drift:DriftSettings",
 }
 # what decides a target's result, beside its files: another value asks for another hunt
 DECISIVE = ("hunt", "archive", "clean", "detrend", "search", "search.confirm", "fold", "vet", "score")

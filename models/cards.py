@@ -80,7 +80,7 @@ def _figures(metrics: Mapping[str, Any]) -> Iterator[str]:
         for metric, found in figures.items():
             if isinstance(found, Mapping) and "value" in found:
                 other = trees.get(place, {}).get(metric) if isinstance(trees.get(place), Mapping) else None
-                yield f"  {place + ', ' + metric:<48}{figure(found):<26}{figure(other) if other else '–'}"
+                yield f"  {place + ', ' + metric:<48}{figure(found):<26}{figure(other)}"
     folds = metrics.get("folds", {})
     for place, figures in folds.items():
         if isinstance(figures, Mapping) and isinstance(figures.get("auc"), Mapping):
@@ -91,9 +91,9 @@ def _figures(metrics: Mapping[str, Any]) -> Iterator[str]:
             )
 
 
-def figure(found: Mapping[str, Any]) -> str:
+def figure(found: Mapping[str, Any] | None) -> str:
     """``0.9912 [0.9871, 0.9950]``, or a dash."""
-    if found.get("value") is None:
+    if found is None or found.get("value") is None:
         return "–"
     low, high = found.get("low"), found.get("high")
     return f"{found['value']:.4f}" + ("" if low is None or high is None else f" [{low:.4f}, {high:.4f}]")

@@ -262,6 +262,32 @@ class Reader:
             "SELECT r.*, t.kind, t.key FROM reviews AS r JOIN targets AS t ON t.id = r.target_id ORDER BY r.id"
         )
 
+    def scored(self) -> Iterator[Row]:
+        """Yield the strongest scored signal of each target, candidate or not.
+
+        Each row has the columns of the signal with ``findings`` read, the ``kind``, ``key``, ``star``, ``sources`` and
+        ``model`` of its target, when it was ``scored_at``, and the path of what was ``fetched``.
+        """
+        page = """SELECT target_id, min(number) AS number FROM signals
+            WHERE target_id > :after AND probability IS NOT NULL GROUP BY target_id ORDER BY target_id LIMIT :page"""
+        query = """SELECT s.*, t.kind, t.key, t.star, t.sources, t.model, r.at AS scored_at, f.path AS fetched
+            FROM signals AS s JOIN targets AS t ON t.id = s.target_id
+            LEFT JOIN phase_runs AS r ON r.target_id = s.target_id AND r.phase = 'score' AND r.item = s.number
+            LEFT JOIN phase_runs AS f ON f.target_id = s.target_id AND f.phase = 'fetch' AND f.item = 0
+            WHERE s.target_id BETWEEN :first AND :last AND s.probability IS NOT NULL ORDER BY s.target_id, s.number"""
+        after = -1
+        while wanted := self._rows(page, after=after, page=PAGE):
+            strongest = {(row["target_id"], row["number"]) for row in wanted}
+            for row in self._rows(query, first=wanted[0]["target_id"], last=wanted[-1]["target_id"]):
+                if (row["target_id"], row["number"]) in strongest:
+                    yield row | {"star": json.loads(row["star"]), "findings": json.loads(row["findings"])}
+            after = wanted[-1]["target_id"]
+
+    def nights(self) -> list[float]:
+        """Return when each night of this hunt began, oldest first, as far back as the events are kept."""
+        query = "SELECT at FROM events WHERE kind = 'night' AND text LIKE 'a night begins%' ORDER BY at"
+        return [row["at"] for row in self._rows(query)]
+
     def candidate_names(self) -> set[str]:
         """Return the names of all recorded candidates: what else lies in the folder, nobody has published."""
         return {row["name"] for row in self._rows("SELECT name FROM candidates")}

@@ -355,11 +355,16 @@ def _sets(
 @examples(
     "hunter evaluate --views ../shared/data/labelled_views/astronet_triage_views.npz --json",
     "hunter evaluate --views views.npz --scores scores.csv",
+    "hunter evaluate --hunt night-one --json",
 )
 def evaluate(
     views: Annotated[
-        Path, typer.Option("--views", metavar="FILE", help="Labelled views, laid out as the public sets.")
-    ],
+        Path | None, typer.Option("--views", metavar="FILE", help="Labelled views, laid out as the public sets.")
+    ] = None,
+    hunt: Annotated[
+        str | None,
+        typer.Option("--hunt", metavar="HOME", help="Look for drift between the nights and sectors of this hunt."),
+    ] = None,
     scores: Annotated[
         str | None, typer.Option("--scores", metavar="FILE", help="Write each row's scores here as CSV; - is stdout.")
     ] = None,
@@ -376,11 +381,20 @@ def evaluate(
     model: Annotated[str | None, typer.Option(help="Name of the model; the serving one otherwise.")] = None,
     json: AsJson = False,
 ) -> None:
-    """Judge a model on labelled views, with bootstrap intervals; the stars it learnt from are left out of them.
+    """Judge a model on labelled views, or a hunt by the drift of what it measures and scores.
 
-    The scores hold every row that has views, with the columns row, tic_id, label, probability (of a planet,
-    calibrated), eclipse_probability (planet or binary), raw and member_spread.
+    Figures have bootstrap intervals, and the stars the model learnt from are left out of them. The scores hold every
+    row that has views, with the columns row, tic_id, label, probability (of a planet, calibrated),
+    eclipse_probability (planet or binary), raw and member_spread. Drift is looked for within each cadence; [drift]
+    says when it alarms, and an alarm ends with exit code 1.
     """
+    if (views is None) == (hunt is None):
+        raise WrongUsage("give either --views FILE or --hunt HOME")
+    if views is None:
+        if scores is not None or stars is not None or prior is not None or model is not None:
+            raise WrongUsage("--hunt looks at the scores a hunt has kept: it takes no other option but --json")
+        _look_for_drift(hunt, json)
+        return
     if prior is not None and not 0 < prior < 1:
         raise WrongUsage(f"--prior {prior:g}: a share of planets lies between 0 and 1")
     if scores == "-" and json:
@@ -411,6 +425,33 @@ def evaluate(
         give(found)
         return
     _print_tree(found, console())
+
+
+def _look_for_drift(home: str | None, json: bool) -> None:
+    """Report the drift of a hunt, keep it among its events, and end with 1 on an alarm."""
+    from hunter.drifting import report, status_line
+    from hunter.settings import load
+    from state.store import State
+
+    settings = load(home)
+    found = report(settings)
+    line = status_line(found)
+    with State.open(settings.database, synchronous=settings.state.synchronous, check=False) as state:
+        state.log("warning" if found["alarm"] else "info", "drift", line, time.time())
+    if json:
+        give(found)
+    else:
+        print(line)
+        for name in ("nights", "sectors"):
+            for shift in found[name]["alarms"]:
+                print(
+                    f"  {shift['number']} of {shift['where']} ({shift['stratum']}): PSI {shift['psi']:.2f}, "
+                    f"KS {shift['ks']:.3f} (p {shift['p']:.1e}), {shift['n']} stars against {shift['before']}"
+                )
+            for words in found[name]["too few"]:
+                say(f"  too few to say anything: {words}")
+    if found["alarm"]:
+        sys.exit(1)
 
 
 def _write_text(place: str, text: str, option: str) -> None:
