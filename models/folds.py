@@ -115,6 +115,8 @@ def cross_validate(
         def tell(line: str, at: int = number) -> None:
             progress(f"fold {at + 1}/{folds} {line}")
 
+        if (root / f"fold-{number}").exists():
+            tell("was registered before")
         folder = train_on(
             parts[number],
             root,
