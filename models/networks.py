@@ -35,7 +35,7 @@ KINDS = {
 
 # what a label of one class may be in the eyes of a network with others: junk of people who told no kinds apart
 _FINER = {"junk": ("blend", "variable", "systematic", "wrong_period")}
-_BY_LABEL = {"IS": "systematic", "V": "variable", "EB": "eclipsing_binary"}
+_BY_LABEL = {"IS": "systematic", "NEB": "blend", "WP": "wrong_period"}
 
 
 def architecture_of(values: Mapping[str, Any]) -> Any:
@@ -112,7 +112,7 @@ def allowed(classes: Sequence[str], labelled: Labelled) -> NDArray[np.bool_]:
             rows = (labelled.disposition == label) & (labelled.reason == reason)
             named = REASONS[reason] if reason >= 0 else ""
             finer = _BY_LABEL.get(str(label), named)
-            if finer in classes and (named in ("", finer, "junk") or named not in classes):
+            if finer in classes:
                 result[rows] = np.array([name == finer for name in classes])
             elif named in classes:
                 result[rows] = np.array([name == named for name in classes])

@@ -119,6 +119,17 @@ def test_labels_leave_open_what_they_do_not_say():
     assert plain[5].all()
 
 
+def test_all_six_classes_can_be_labelled_and_none_is_then_absent():
+    from models.datasets.table import label_named
+
+    words = ("planet candidate", "eclipsing binary", "blend", "variability", "systematic", "wrong period")
+    labelled = relabelled(*(label_named(word) for word in words))
+    assert networks.allowed(CLASSES, labelled).astype(int).tolist() == np.eye(6).astype(int).tolist()
+    constants = fit_preparation(labelled.rows, ("centroid_offset",))
+    assert networks.design("cnn-attention", constants, 4, labelled).absent == ()
+    assert labelled.planet.tolist() == [True] + 5 * [False]
+
+
 def test_an_architecture_without_its_scalar_or_of_no_known_name_is_refused(data):
     constants = fit_preparation(data.labelled.rows, ("log10_snr",))
     with pytest.raises(ModelRefused, match="needs the scalar centroid_offset"):

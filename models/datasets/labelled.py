@@ -10,8 +10,9 @@ from models.inputs import SCALARS, Rows, SignalInputs, gather, join
 
 REASONS = ("planet", "eclipsing_binary", "variable", "junk")  # as models.resnet1d.REASONS, which needs torch
 PLANETS = ("PC", "KP", "CP")
-REASON_OF = {"PC": 0, "KP": 0, "CP": 0, "EB": 1, "V": 2, "J": 3, "IS": 3}  # FP, FA, O and the unknown: -1
-LABELS = frozenset((*REASON_OF, "FP", "FA", "O"))
+# NEB is the eclipse of a blended neighbour; FP, FA, O, WP (a dip folded at a wrong period) and the unknown: -1
+REASON_OF = {"PC": 0, "KP": 0, "CP": 0, "EB": 1, "NEB": 1, "V": 2, "J": 3, "IS": 3}
+LABELS = frozenset((*REASON_OF, "FP", "FA", "O", "WP"))
 LICENCES = {
     "astronet_triage": "AstroNet-Triage views, github.com/yuliang419/Astronet-Triage, GPL-3 (arXiv:1904.02726)",
     "astronet_vetting": "AstroNet-Vetting labels, github.com/yuliang419/Astronet-Vetting, GPL-3 (arXiv:1904.02726)",
