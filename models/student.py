@@ -309,8 +309,27 @@ def train_student(
     teacher = Scorer.load(Path(teacher_folder))
     data = open_dataset(data_folder, JUDGED)
     return student_on(
-        teacher, data, out_registry, lesson=lesson, seed=seed, threads=threads, progress=progress, name=name
+        teacher,
+        data,
+        out_registry,
+        lesson=lesson,
+        seed=seed,
+        threads=threads,
+        progress=progress,
+        name=name,
+        baseline=baseline_of(Path(teacher_folder), data),
     )
+
+
+def baseline_of(teacher_folder: Path, data: "Dataset") -> dict[str, Any] | None:
+    """The figures of the trees that were grown beside a teacher, where they were judged on the same rows as these."""
+    from models.evaluate import rows_digest
+    from models.gates import BASELINE
+    from models.registry import read_json
+
+    test = read_json(teacher_folder, "card.json").get("data", {}).get("test")
+    same = test is not None and test == rows_digest(data.labelled.take(data.part("test")))
+    return read_json(teacher_folder, "metrics.json").get(BASELINE) if same else None
 
 
 def student_on(
@@ -324,11 +343,14 @@ def student_on(
     progress: Callable[[str], None] = lambda line: None,
     name: str | None = None,
     resamples: int = 300,
+    baseline: dict[str, Any] | None = None,
 ) -> Path:
-    """As :func:`train_student`, on rows already assembled."""
+    """As :func:`train_student`, on rows already assembled; ``baseline`` from :func:`baseline_of`."""
     from safetensors.numpy import save as save_arrays
     from safetensors.torch import save as save_tensors
 
+    from models.datasets import SPLITS
+    from models.evaluate import rows_digest
     from models.registry import CONFORMAL, STARS, WEIGHTS, ModelRefused, Registry, as_json, read_json, verify_folder
     from models.scorer import describe
     from models.train import RECIPES, code_digest, learning_rows, pinned
@@ -363,7 +385,7 @@ def student_on(
         learner = teach(teacher, learning_rows(data, RECIPES["shipped"], seed), architecture, lesson, seed, progress)
         student = rounded(learner, architecture)
         progress("rounded; measuring on unseen stars")
-        calibration, sets, metrics = judge(data, teacher, learner, student, architecture, resamples)
+        calibration, sets, metrics = judge(data, teacher, learner, student, architecture, baseline, resamples)
     weights = save_tensors({key: tensor.contiguous() for key, tensor in student.state_dict().items()})
     files = {
         WEIGHTS.format(0): weights,
@@ -375,6 +397,7 @@ def student_on(
         "version": VERSION,
         "run": run,
         "student_of": {"name": teacher.name, "sha256": teacher.sha256},
+        "parent": {"name": teacher.name, "sha256": teacher.sha256},
         "lesson": asdict(lesson),
         "seed": seed,
         "threads": threads,
@@ -383,7 +406,14 @@ def student_on(
         "precision": "8-bit weights, a scale for each output channel, 32-bit biases; batch-norms folded",
         "bytes": {"weights": len(weights), "weights and calibration": sum(len(part) for part in files.values())},
         **describe(architecture, preparation),
-        "data": {"id": data.id, "rows": {split: len(data.part(split)) for split in ("train", "calibration", "test")}},
+        "data": {
+            "id": data.id,
+            "sets": list(data.sets),
+            "test": rows_digest(data.labelled.take(judged)),
+            "rows": {split: len(data.part(split)) for split in SPLITS},
+            "planets": {split: int(data.labelled.planet[data.part(split)].sum()) for split in SPLITS},
+            "dropped": data.notes,
+        },
         "reasons": list(architecture.classes),
         "absent reasons": list(architecture.absent),
         "calibration": calibration.to_json(),
@@ -418,6 +448,7 @@ def judge(
     learner: Learner,
     student: Student,
     architecture: Architecture,
+    baseline: dict[str, Any] | None = None,
     resamples: int = 300,
 ) -> tuple[Any, Any, dict[str, Any]]:
     """Calibrate on the calibration stars, and measure student and teacher side by side on the test stars.
@@ -427,7 +458,8 @@ def judge(
     Calibration, Conformal, metrics
     """
     from models import calibrate, conformal
-    from models.evaluate import average_precision, report, roc_auc, with_interval
+    from models.evaluate import average_precision, report, roc_auc, strata, with_interval
+    from models.gates import BASELINE, HEADLINE, value_of
     from models.scorer import Scorer
 
     def look(network: Body, part: "Labelled") -> tuple[np.ndarray, np.ndarray]:
@@ -452,6 +484,8 @@ def judge(
     eclipses = np.isin(architecture.classes, ECLIPSES)
     eclipse, said_eclipse = classes[:, eclipses].sum(axis=1), said_classes[:, eclipses].sum(axis=1)
     mine = report(part, plain(raw), calibration.training_prior, eclipse, group, weight, resamples=resamples)
+    mine |= strata(part, plain(raw), group, resamples)
+    ap, trees = value_of(mine, HEADLINE, "ap"), value_of(baseline or {}, HEADLINE, "ap")
     astronet = (part.source == "astronet") & (part.reason >= 0)
     eclipsing = np.isin(part.reason, (0, 1))
 
@@ -487,7 +521,8 @@ def judge(
             "serves": "network",
             "network": mine,
             "beside its teacher": compared,
+            **({} if baseline is None else {BASELINE: baseline}),
             "conformal sets": {"promised": 1 - sets.alpha} | conformal.coverage(sets, plain(raw), part.planet, weight),
-            "beats_baseline": False,  # no trees were grown beside it: its teacher's card has theirs
+            "beats_baseline": ap is not None and trees is not None and ap > trees,
         },
     )

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from test_models import make_signal
 
 from candidates.wording import explanation_text, influence_words, influences, shades
 from models.datasets import read_views
@@ -12,7 +13,6 @@ from models.explain import PHASE, SINCE, explain, explain_signal
 from models.inputs import GLOBAL_BINS, LOCAL_BINS, MEASURED, SCALARS, InputsRefused, Preparation, Rows
 from models.registry import Registry
 from models.scorer import Scorer
-from tests.test_models import make_signal
 
 torch.set_num_threads(1)
 

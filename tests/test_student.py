@@ -1,20 +1,23 @@
 """The student: rounding keeps what it says, it learns from a teacher, and it is asked like any model."""
 
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from test_models import astronet_file, make_labelled, make_signal
 
+from hunter.__main__ import main
 from models import networks
 from models.datasets import assemble
 from models.registry import WEIGHTS, ModelRefused
 from models.scorer import Scorer
 from models.student import Architecture, Learner, Lesson, Rounded, distance, rounded, student_on
 from models.train import Recipe, train_on
-from tests.test_models import make_labelled, make_signal
 
 torch.set_num_threads(1)
 
@@ -28,9 +31,14 @@ def data():
 
 
 @pytest.fixture(scope="module")
-def teacher(data, tmp_path_factory) -> Scorer:
+def taught(data, tmp_path_factory) -> Path:
     recipe = Recipe("tiny", epochs=6, members=2, batch=16, width=4, held_out=(), learning_rate=5e-3, trees=20)
-    return Scorer.load(train_on(data, tmp_path_factory.mktemp("teacher"), recipe, name="tiny", resamples=20))
+    return train_on(data, tmp_path_factory.mktemp("teacher"), recipe, name="tiny", resamples=20)
+
+
+@pytest.fixture(scope="module")
+def teacher(taught) -> Scorer:
+    return Scorer.load(taught)
 
 
 @pytest.fixture(scope="module")
@@ -163,3 +171,35 @@ def test_a_weight_file_of_another_student_is_refused(student):
     wider = replace(scorer.architecture, width=16)
     with pytest.raises(ModelRefused, match="another architecture"):
         networks.fit_tensors(stored, wider, "some file")
+
+
+@pytest.fixture
+def run(capfd):
+    def command(*arguments):
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main([str(argument) for argument in arguments])
+        return end.value.code, *capfd.readouterr()
+
+    return command
+
+
+def test_a_student_is_taught_by_one_command(taught, run, tmp_path):
+    views, home = tmp_path / "views", tmp_path / "home"
+    views.mkdir()
+    astronet_file(views / "astronet_triage_views.npz", make_labelled(180))
+    shutil.copytree(taught, home / "models" / "tiny")
+    code, out, err = run("train", "--data", views, "--home", home, "--student-of", "tiny", "--epochs", 1, "--json")
+    assert code == 0, err
+    made = json.loads(out)
+    assert made["name"].startswith("student-of-tiny-")
+    assert "lost" in made["metrics"]["beside its teacher"]["planet against all"]["auc"]
+    assert Scorer.load(home / "models" / made["name"]).score([make_signal()])
+    for more in (("--folds", 5), ("--pretrained", "tiny"), ("--members", 2)):
+        code, _, err = run("train", "--data", views, "--home", home, "--student-of", "tiny", *more)
+        assert code == 2
+        assert "leave out" in err
+    code, _, err = run("train", "--data", views, "--home", home, "--student-of", "nobody")
+    assert code != 0
+    assert "no model is called 'nobody'" in err
+    assert "Traceback" not in err

@@ -66,6 +66,9 @@ def train(
     pretrained: Annotated[
         str | None, typer.Option(metavar="NAME|FILE", help="Tune this model, or these weights, further.")
     ] = None,
+    student_of: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Teach a small 8-bit network what this model says.")
+    ] = None,
     freeze_epochs: Annotated[int, typer.Option(min=0, help="Fine-tuning: epochs in which only the head learns.")] = 5,
     unfreeze_blocks: Annotated[
         int, typer.Option(min=0, help="Fine-tuning: blocks next to the head that learn afterwards.")
@@ -111,14 +114,17 @@ def train(
         raise WrongUsage("--metrics - and --json both want stdout: name a file for the figures")
     if force is not None and not promote:
         raise WrongUsage("--force says why a model shall be promoted: it needs --promote")
+    if student_of is not None and (pretrained or architecture or folds or members or patience):
+        raise WrongUsage(
+            "--student-of says what is learnt from whom: leave out --pretrained, --architecture, --folds, --members "
+            "and --patience"
+        )
     _check_rates(learning_rate=learning_rate, finetune_lr=finetune_lr)
     from models.datasets import ViewsRefused, lacking, open_dataset
     from models.fine_tune import SCHEDULES, unseen_by
     from models.folds import cross_validate
     from models.losses import LOSSES
     from models.networks import KINDS
-    from models.registry import read_json
-    from models.summary import spread, summary
     from models.train import RECIPES, train_on
 
     one_of("--recipe", recipe, RECIPES)
@@ -148,6 +154,10 @@ def train(
         rows = unseen_by(rows, start)
     if (why := lacking(rows)) is not None:
         raise ViewsRefused(f"{', '.join(data)}: {why}")
+    if student_of is not None:
+        taught = _students(registry, student_of, rows, chosen_seeds, epochs, threads)
+        _finish(home, taught, seed, seeds, metrics, promote, force, json)
+        return
     say(
         f"{len(rows):,} rows, {int(rows.labelled.planet.sum()):,} of planets; {chosen.architecture}, "
         f"{plural(chosen.members, 'member')} of {plural(chosen.epochs, 'epoch')}, {_computed(chosen)}"
@@ -180,6 +190,42 @@ def train(
             start=start,
             beside=partial(dict, metrics=judged),
         )
+    _finish(home, made, seed, seeds, metrics, promote, force, json)
+
+
+def _students(
+    registry: Any, teacher: str, rows: Any, seeds: list[int], epochs: int | None, threads: int
+) -> dict[int, Path]:
+    """A student of a registered model for each seed."""
+    from models.scorer import Scorer
+    from models.student import Lesson, baseline_of, student_on
+
+    folder, lesson = registry.folder(teacher), Lesson()
+    lesson = replace(lesson, epochs=epochs or lesson.epochs)
+    scorer, baseline = Scorer.load(folder), baseline_of(folder, rows)
+    say(f"{len(rows):,} rows; a student of {folder.name}, {plural(lesson.epochs, 'epoch')}")
+    return {
+        number: student_on(
+            scorer, rows, registry.root, lesson=lesson, seed=number, threads=threads, progress=say, baseline=baseline
+        )
+        for number in seeds
+    }
+
+
+def _finish(
+    home: str | None,
+    made: dict[int, Path],
+    seed: int,
+    seeds: str | None,
+    metrics: str | None,
+    promote: bool,
+    force: str | None,
+    json: bool,
+) -> None:
+    """Write the figures, promote if asked, and tell what was made."""
+    from models.registry import read_json
+    from models.summary import spread, summary
+
     summaries = {
         number: summary(read_json(folder, "card.json"), read_json(folder, "metrics.json"))
         for number, folder in made.items()
