@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hunter.__main__ import main
 from hunter.archives.folder import FolderArchive
 from hunter.settings import SettingsError, load
 from hunter.skies import write_sector
@@ -331,6 +332,61 @@ def test_the_commands_know_every_source():
     from hunter.cli.datasets import SOURCES as told
 
     assert told == SOURCES
+
+
+def command(capfd, *arguments):
+    """Run a command in this process: exit code, stdout, stderr."""
+    capfd.readouterr()
+    with pytest.raises(SystemExit) as end:
+        main([str(argument) for argument in arguments])
+    return end.value.code, *capfd.readouterr()
+
+
+def test_a_set_is_built_listed_shown_and_checked_by_commands(capfd, tmp_path):
+    from test_datasets import table_row, write_table
+
+    path = write_table(tmp_path / "mine.csv", [table_row(k, label=w) for k, w in enumerate(("planet", "EB", "junk"))])
+    home = ("--home", tmp_path / "home")
+    code, out, err = command(capfd, "dataset", "build", "--source", "csv", "--from", path, *home)
+    assert code == 0, err
+    folder = Path(out.strip())
+    assert f"hunter train --data {folder}" in err
+    code, out, _ = command(capfd, "dataset", "list", *home, "--json")
+    assert (code, [row["name"] for row in json.loads(out)]) == (0, [folder.name])
+    code, out, _ = command(capfd, "dataset", "show", folder.name, *home)
+    assert (code, json.loads(out)["labels"]) == (0, {"EB": 1, "J": 1, "PC": 1})
+    assert command(capfd, "dataset", "verify", *home)[:2] == (0, f"{folder.name}: whole\n")
+    rows = folder / "rows.safetensors"
+    rows.write_bytes(rows.read_bytes()[:-1] + b"?")
+    code, out, _ = command(capfd, "dataset", "verify", *home)
+    assert code == 1
+    assert "sha256 differs" in out
+    # and no model is trained on it
+    code, _, err = command(capfd, "train", "--data", folder.name, *home)
+    assert code == 1
+    assert "sha256 differs" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["build", "--source", "csw"], 2, "did you mean 'csv'"),
+        (["build", "--source", "csv"], 2, "--from"),
+        (["build", "--source", "csv", "--from", "nowhere.csv"], 1, "cannot be read"),
+        (["build", "--source", "nigraha", "--from", "."], 1, "TFRecord"),
+        (["build", "--source", "toi"], 2, "no archive"),
+        (["build", "--source", "reviews"], 1, "start a hunt with"),
+        (["build", "--source", "simulated", "--cadence", "nan"], 2, "--cadence"),
+        (["show", "nothing"], 1, "no data set is here"),
+    ],
+)
+def test_a_mistake_in_a_dataset_command_is_one_line_with_its_cure(capfd, tmp_path, monkeypatch, arguments, code, words):
+    monkeypatch.chdir(tmp_path)
+    found, _, err = command(capfd, "dataset", *arguments, "--home", tmp_path / "home")
+    assert found == code, err
+    assert words in err
+    assert len([line for line in err.splitlines() if line.startswith("hunter")]) == 1
+    assert "Traceback" not in err
 
 
 # ------------------------------------------------------------------------------------------------------ reviews

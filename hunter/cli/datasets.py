@@ -34,8 +34,9 @@ def build_dataset(
         Path | None, typer.Option("--from", metavar="PATH", help="Folder or clone of a public set, or a CSV.")
     ] = None,
     number: Annotated[
-        int, typer.Option(min=1, help="Stars to simulate, or signals to put into each real light curve.")
-    ] = 1000,
+        int | None,
+        typer.Option(min=1, help="Stars to simulate (else 1000), or signals to put into each light curve (else 5)."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Another number, other stars.")] = 0,
     cadence: Annotated[float, typer.Option(help="Of simulated stars, seconds.")] = 1800.0,
     period_min: Annotated[float | None, typer.Option(help="Shortest period searched, days; else as hunted.")] = None,
@@ -76,6 +77,7 @@ def build_dataset(
     from hunter.training_sets.simulated import Geometry
 
     geometry = Geometry(cadence_seconds=cadence, period_min=period_min, snr=snr, every_peak=every_peak)
+    number = number or (5 if source == "injected" else 1000)
     wanted = Wanted(source, origin, number, seed, geometry, tuple(labels or ()), max_per_class)
     folder, work = build(wanted, settings, Progress().show)
     if folder is None or (work is not None and work.stopped_by is not None):

@@ -135,7 +135,8 @@ def candidates(
         decision=None if decision is None else _decision(decision, "unreviewed"),
     )
     if next_to_review is not None:
-        _suggest(settings, reader.candidates(), rows, next_to_review, json)
+        everything = rows if (limit, min_probability, min_snr, decision) == (None,) * 4 else reader.candidates()
+        _suggest(settings, everything, rows, next_to_review, json)
         return
     if json:
         give(rows)
