@@ -73,14 +73,14 @@ def _figures(metrics: Mapping[str, Any]) -> Iterator[str]:
         yield f"figures: none ({metrics.get('reason', 'nothing was measured')})"
         return
     yield f"figures on {metrics.get('on', 'its test stars')}"
-    yield f"  {'':<48}{'this model':<26}{'the trees beside it'}"
+    yield f"  {'':<58}{'this model':<26}{'the trees beside it'}"
     for place, figures in mine.items():
         if not isinstance(figures, Mapping) or place.startswith("stated for"):
             continue
         for metric, found in figures.items():
             if isinstance(found, Mapping) and "value" in found:
                 other = trees.get(place, {}).get(metric) if isinstance(trees.get(place), Mapping) else None
-                yield f"  {place + ', ' + metric:<48}{figure(found):<26}{figure(other)}"
+                yield f"  {place + ', ' + metric:<58}{figure(found):<26}{figure(other)}"
     folds = metrics.get("folds", {})
     for place, figures in folds.items():
         if isinstance(figures, Mapping) and isinstance(figures.get("auc"), Mapping):

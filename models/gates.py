@@ -26,7 +26,7 @@ class GateSettings:
     most_drop: Annotated[float, Ge(0), Le(1)] = 0.005  # ROC-AUC any set may lose against the serving model; 1 is off
     candidate_ece: Annotated[float, Gt(0), Le(1)] = 0.1  # calibration error among probabilities over 0.1; 1 is off
     size_mb: Annotated[float, Gt(0)] = 4.0  # of all its files
-    signals_per_second: Annotated[float, Ge(0)] = 500.0  # it must score on one core here; 0 is off
+    signals_per_second: Annotated[float, Ge(0)] = 300.0  # it must score on one core here; 0 is off
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,9 +123,9 @@ def test_all_gates_missed_are_named_together():
     assert len(held({})) == 5
     said = held({}, size=9_000_000, speed=100.0)
     assert "its files take 9.00 MB and may take 4" in said
-    assert "100 signals a second are scored, 500 must be" in said
+    assert "100 signals a second are scored, 300 must be" in said
     assert len(said) == 7
-    assert held(figures(), speed=None) == ["its speed was not measured, 500 must be"]
+    assert held(figures(), speed=None) == ["its speed was not measured, 300 must be"]
 
 
 def test_a_gate_set_to_nothing_is_off():

@@ -447,7 +447,7 @@ def evaluate(
         raise WrongUsage("--scores - and --json both want stdout: name a file for the scores")
     from models.evaluate import evaluate as judge
     from models.evaluate import score_views, scored_rows, scores_csv
-    from models.registry import ModelRefused
+    from models.registry import ModelRefused, read_json
     from models.scorer import Scorer
 
     registry = registry_of(home)
@@ -463,6 +463,8 @@ def evaluate(
     found = {"model": folder.name, "model_sha256": scorer.sha256, "views": str(views)}
     found |= judge(scorer, views, resamples=resamples, scored=scored)
     rows = found["rows"]
+    if read_json(folder, "card.json").get("imported"):
+        say(f"{folder.name} was imported: what it learnt from is not known, so these rows may be among it")
     say(
         f"{rows['read']:,} rows, {rows['of stars it learnt from']:,} of them of stars {folder.name} learnt from: "
         f"judged on the other {rows['judged']:,}"
