@@ -113,7 +113,7 @@ def explain(score: Scores, rows: Rows, preparation: Preparation) -> Explanation:
             continue
         length = GLOBAL_BINS if name == "global" else LOCAL_BINS
         wide = max(LEAST[name], round(relative * GLOBAL_BINS)) if name == "global" else LEAST[name]
-        for middle in range(0, length, STRIDE[name]):
+        for middle in range(length // 2 % STRIDE[name], length, STRIDE[name]):  # one window on the middle
             window = slice(max(0, middle - wide // 2), middle - wide // 2 + wide)
             windows.append((name, window))
             altered.append(_mixed(rows, quiet[0], {name: np.isin(np.arange(length), np.arange(length)[window])}))
