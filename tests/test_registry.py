@@ -15,7 +15,6 @@ from hunter import worker
 from hunter.__main__ import main
 from models.foreign import describe, import_weights, read_checkpoint
 from models.gates import GateSettings, judge, missed, same_stars
-from models.inputs import gather
 from models.registry import MANIFEST, ModelRefused, Registry, verify_folder
 from models.scorer import Scorer
 
@@ -252,14 +251,15 @@ def test_foreign_weights_of_either_kind_map_whole_and_score_as_they_did(run, tin
     save_file(weights, tmp_path / "a.safetensors")
     wrapped = {"epoch": 3, "state_dict": {f"module.{name}": value for name, value in weights.items()}}
     torch.save(wrapped, tmp_path / "a.pt")
-    before = Scorer.load(tiny).logits(gather([make_signal()]))[0]
+    before = Scorer.load(tiny).networks[0].state_dict()
     for name, file in (("one", "a.safetensors"), ("two", "a.pt")):
         told = ["models", "import", tmp_path / file, "--name", name, "--card", tiny / "card.json", "--home", tmp_path]
         code, out, err = run(*told)
         assert (code, out.strip()) == (0, str(tmp_path / "models" / name)), err
         scorer = Scorer.load(tmp_path / "models" / name)
-        after = scorer.logits(gather([make_signal()]))[0]
-        assert after == pytest.approx(before)
+        after = scorer.networks[0].state_dict()
+        assert all(torch.equal(after[key], value) for key, value in before.items())
+        assert 0 <= scorer.score([make_signal()])[0]["probability"] <= 1
     shown = run("models", "show", "two", "--home", tmp_path)[1]
     assert "IMPORTED: a.pt (torch)" in shown
     assert "never calibrated" in shown

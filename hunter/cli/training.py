@@ -156,7 +156,7 @@ def train(
         raise ViewsRefused(f"{', '.join(data)}: {why}")
     if student_of is not None:
         taught = _students(registry, student_of, rows, chosen_seeds, epochs, threads)
-        _finish(home, taught, seed, seeds, metrics, promote, force, json)
+        _finish(home, taught, rows, seed, seeds, metrics, promote, force, json)
         return
     say(
         f"{len(rows):,} rows, {int(rows.labelled.planet.sum()):,} of planets; {chosen.architecture}, "
@@ -190,7 +190,7 @@ def train(
             start=start,
             beside=partial(dict, metrics=judged),
         )
-    _finish(home, made, seed, seeds, metrics, promote, force, json)
+    _finish(home, made, rows, seed, seeds, metrics, promote, force, json)
 
 
 def _students(
@@ -215,6 +215,7 @@ def _students(
 def _finish(
     home: str | None,
     made: dict[int, Path],
+    rows: Any,
     seed: int,
     seeds: str | None,
     metrics: str | None,
@@ -230,6 +231,8 @@ def _finish(
         number: summary(read_json(folder, "card.json"), read_json(folder, "metrics.json"))
         for number, folder in made.items()
     }
+    if metrics is not None:
+        summaries = {number: _with_strata(found, made[number], rows) for number, found in summaries.items()}
     told: dict[str, Any] = {"seeds": summaries, "spread": spread(summaries)} if seeds else summaries[seed]
     if metrics is not None:
         everything = {str(folder.name): read_json(folder, "metrics.json") for folder in made.values()}
@@ -246,6 +249,22 @@ def _finish(
                 f"next: hunter models show {folder.name}"
                 + ("" if promote else f", then hunter models promote {folder.name}")
             )
+
+
+def _with_strata(found: dict[str, Any], folder: Path, rows: Any) -> dict[str, Any]:
+    """The figures by S/N, magnitude, period and duration, on the test stars, where training did not write them."""
+    import numpy as np
+
+    from models.evaluate import strata
+    from models.scorer import Scorer
+    from models.summary import STRATA
+
+    if all(found[name] is not None for name in STRATA):
+        return found
+    scorer, test = Scorer.load(folder), rows.part("test")
+    part = rows.labelled.take(test)
+    said = scorer.score_rows(part.rows, scorer.calibration.training_prior) if len(test) else []
+    return found | strata(part, np.array([row["probability"] for row in said]), rows.group[test])
 
 
 def _made(folder: Path, read_json: Any) -> dict[str, Any]:
