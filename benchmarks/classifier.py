@@ -51,7 +51,8 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "follow-up weighs as much as a first look": {"settled": 1.0},
     "twice as wide": {"width": 16},
     "without duration_ratio": {"scalars": tuple(n for n in RECIPES["shipped"].scalars if n != "duration_ratio")},
-} | {
+}
+ABLATIONS |= {
     f"without {step}": {"augmentation": replace(Augmentation(), **{step: 0.0})}
     for step in (
         "flip",
@@ -110,7 +111,7 @@ def learnt(data: Dataset, test: NDArray[np.bool_], recipe: Recipe, seed: int, wo
         "cpu_seconds": np.array(time.process_time() - began),
     }
     partial = kept.with_name("said.partial.npz")
-    np.savez(partial, **said)
+    np.savez(partial, allow_pickle=False, **said)
     os.replace(partial, kept)
     return said
 
@@ -154,11 +155,13 @@ def one_line(data: Dataset, said: dict[str, NDArray], fold: NDArray, use: list[i
     return "; ".join(parts)
 
 
-def probabilities(data: Dataset, said: dict[str, NDArray], fold: NDArray, use: list[int]) -> dict[str, dict]:
+def probabilities(data: Dataset, said: dict[str, NDArray], fold: NDArray, use: list[int]) -> dict[str, Any]:
     """Calibrated probabilities of planet and eclipse by who says so, fitted for each fold on the others."""
     labelled, weight = data.labelled, data.weight
     eclipse, known = np.isin(labelled.reason, (0, 1)), labelled.reason >= 0
-    result = {who: {"planet": np.full(len(data), np.nan), "eclipse": np.full(len(data), np.nan)} for who in WHO}
+    result: dict[str, Any] = {
+        who: {"planet": np.full(len(data), np.nan), "eclipse": np.full(len(data), np.nan)} for who in WHO
+    }
     weights = []
     for number in use:
         here = fold == number

@@ -374,7 +374,7 @@ def score_views(scorer: "Scorer", views: Path, stars: Path | None = None, prior:
     return Scored(
         labelled,
         column("probability"),
-        np.array([row["classes"]["planet"] + row["classes"].get("eclipsing_binary", 0.0) for row in said]),
+        column("eclipse_probability"),
         column("raw"),
         column("member_spread"),
         np.isin(labelled.tic, scorer.seen),

@@ -55,7 +55,31 @@ MEASURED = (
     "odd_even_difference",  # |odd - even| in depths
     "odd_even_significance",
     "minimum_offset",  # |phase of the deepest box from the middle of the local view|, durations
+    "log10_planet_radius",  # Earth radii, of the depth and the star's radius
+    "log10_duration",  # hours
+    "box_depth",  # mean of the global view over one duration at the transit; -1 is all of its deepest bin
+    "box_sigma",  # that, in units of the scatter of such means
+    "half_depth",  # the same half a period away
+    "half_sigma",
+    "share_as_deep",  # of the phases whose box is deeper than 0.6 of the transit's
+    "cosine",  # variation out of transit at the period, its even part, in depths
+    "sine",  # and the size of the odd one
+    "cosine_half",  # at half the period
+    "sine_half",
+    "global_maximum",
+    "local_maximum",
+    "before",  # mean of the first eight bins of the local view
+    "after",  # and of the last
+    "asymmetry",  # root mean square of the local view less itself backwards, in the middle third
+    "trapezoid_duration",  # of the best of a bank of trapezoids, in units of the reported one
+    "trapezoid_ingress",  # its share of each ingress: 0.5 is a V
+    "trapezoid_share",  # of the local view's variance it explains
+    "trapezoid_depth",
+    "v_share",  # share of the variance that the best V explains beyond the best box
 )
+MADE_OF = {"log10_planet_radius": ("log10_depth", "radius"), "log10_duration": ("log10_period",)}  # of SCALARS
+TRAPEZOIDS = ((0.4, 0.55, 0.7, 0.85, 1.0, 1.2, 1.45, 1.75, 2.1, 2.6), (0.05, 0.2, 0.35, 0.5))  # durations, ingresses
+EARTHS = 109.1  # radii of the Earth in one of the Sun
 
 _NAMES = frozenset(SCALARS)
 TOGETHER = 64  # signals prepared at once: their views stay in the processor's cache
@@ -121,8 +145,8 @@ class Preparation:
     std: tuple[float, ...]
     low: tuple[float, ...]  # the range met in training; what lies beyond is set to its edge, for a network
     high: tuple[float, ...]  # knows nothing of what it never saw
-    global_length: int = GLOBAL_LENGTH
-    local_length: int = LOCAL_LENGTH
+    global_length: int = GLOBAL_BINS  # the common resolution, or another that the views are stretched to
+    local_length: int = LOCAL_BINS
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.scalars) - set(SCALARS))
@@ -470,7 +494,98 @@ def measure(rows: Rows) -> tuple[NDArray[np.float64], Array, Array]:
         ],
         axis=1,
     )
+    numbers = np.concatenate([numbers, _sizes(rows), _around(rows), _shapes(rows)], axis=1)
     return numbers, secondary, secondary_filled
+
+
+def _sizes(rows: Rows) -> NDArray[np.float64]:
+    """Radius of the planet and duration, (n, 2)."""
+    known = {name: rows.scalars[:, SCALARS.index(name)] for name in SCALARS}
+    with np.errstate(invalid="ignore", divide="ignore"):
+        radius = np.log10(known["radius"]) + known["log10_depth"] / 2 + np.log10(EARTHS)
+        duration = known["log10_period"] + np.log10(known["duration_over_period"] * 24)
+    return np.stack([np.where(np.isfinite(value), value, np.nan) for value in (radius, duration)], axis=1)
+
+
+def _around(rows: Rows) -> NDArray[np.float64]:
+    """What the global view shows at the transit, opposite it, and between, (n, 10)."""
+    flux, length = rows.global_flux, GLOBAL_BINS
+    relative = relative_duration(rows)
+    phase = (np.arange(length) - (length - 1) / 2) / length
+    means = box_means(flux, np.maximum(1, np.rint(relative * length)).astype(np.int64))
+    outside = (np.abs(phase)[None] > np.maximum(relative, 0.01)[:, None]) & (rows.global_filled > 0)
+    scatter = np.maximum(np.nan_to_num(robust_scatter(means, outside), nan=1.0), 1e-3)
+    here, opposite = means[:, length // 2], means[:, [0, -1]].mean(axis=1)
+    used = outside.astype(np.float32)
+    count = np.maximum(used.sum(axis=1), 1)
+    level_out = (used * np.clip(flux, *CLIP)).sum(axis=1) / count
+    waves = used * (np.clip(flux, *CLIP) - level_out[:, None]) @ _waves()  # (n, 4)
+    waves = 2 * waves / count[:, None]
+    return np.stack(
+        [
+            here,
+            np.clip(here / scatter, -100, 100),
+            opposite,
+            np.clip(opposite / scatter, -100, 100),
+            (means < 0.6 * here[:, None]).mean(axis=1),
+            waves[:, 0],
+            np.abs(waves[:, 1]),
+            waves[:, 2],
+            np.abs(waves[:, 3]),
+            flux.max(axis=1),
+        ],
+        axis=1,
+    )
+
+
+@lru_cache(maxsize=1)
+def _waves() -> Array:
+    """Cosine and sine of one and of two cycles over the global view, (201, 4)."""
+    phase = (np.arange(GLOBAL_BINS) - (GLOBAL_BINS - 1) / 2) / GLOBAL_BINS
+    parts = [wave(2 * np.pi * cycles * phase) for cycles in (1, 2) for wave in (np.cos, np.sin)]
+    return np.stack(parts, axis=1).astype(np.float32)
+
+
+def _shapes(rows: Rows) -> NDArray[np.float64]:
+    """The shape of the local view, and the trapezoid that fits it best, (n, 9)."""
+    flux = rows.local_flux
+    bank, kinds = _trapezoids()
+    used = (rows.local_filled > 0).astype(np.float64)
+    y = np.clip(flux, -1.5, 2).astype(np.float64)
+    weight = np.maximum(used.sum(axis=1, keepdims=True), 1)
+    total = (used * y).sum(axis=1, keepdims=True)
+    whole = np.maximum((used * y * y).sum(axis=1, keepdims=True) - total**2 / weight, 1e-9)
+    covered = used @ bank.T
+    spread = np.maximum(used @ (bank**2).T - covered**2 / weight, 1e-9)
+    along = (used * y) @ bank.T - covered * total / weight
+    share = np.where(along > 0, along**2 / spread, 0) / whole  # (n, trapezoids)
+    best, row = share.argmax(axis=1), np.arange(len(flux))
+    by_ingress = share.reshape(len(flux), *(len(part) for part in TRAPEZOIDS)).max(axis=1)
+    turned = (flux - flux[:, ::-1])[:, 20:41]
+    return np.stack(
+        [
+            flux.max(axis=1),
+            flux[:, :8].mean(axis=1),
+            flux[:, -8:].mean(axis=1),
+            np.sqrt((turned**2).mean(axis=1)),
+            *kinds[best].T,
+            share[row, best],
+            np.clip((along / spread)[row, best], -1, 5),
+            by_ingress[:, -1] - by_ingress[:, 0],
+        ],
+        axis=1,
+    )
+
+
+@lru_cache(maxsize=1)
+def _trapezoids() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Dips of depth 1 as the bins of the local view see them, (k, 61), and their durations and ingresses, (k, 2)."""
+    kinds = np.array([(duration, ingress) for duration in TRAPEZOIDS[0] for ingress in TRAPEZOIDS[1]])
+    centre = np.linspace(-2 + 0.08, 2 - 0.08, LOCAL_BINS)
+    within = centre[:, None] + np.linspace(-0.08, 0.08, 65)[None]  # durations, over the width of each bin
+    duration, ingress = kinds[:, 0, None, None], kinds[:, 1, None, None]
+    dips = -np.clip((duration / 2 - np.abs(within)[None]) / (duration * ingress), 0, 1)
+    return dips.mean(axis=2), kinds
 
 
 def fit_preparation(rows: Rows, scalars: Sequence[str]) -> Preparation:
@@ -492,7 +607,11 @@ def fit_preparation(rows: Rows, scalars: Sequence[str]) -> Preparation:
 
 
 def raw_scalars(rows: Rows, scalars: tuple[str, ...], measured: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The chosen scalars followed by MEASURED, (n, k), NaN where unknown."""
+    """The chosen scalars followed by MEASURED, (n, k), NaN where unknown; what would need another is unknown too."""
+    unknown = [MEASURED.index(name) for name, needed in MADE_OF.items() if not set(needed) <= set(scalars)]
+    if unknown:
+        measured = measured.copy()
+        measured[:, unknown] = np.nan
     return np.concatenate([rows.scalars[:, [SCALARS.index(name) for name in scalars]], measured], axis=1)
 
 
@@ -509,20 +628,22 @@ def stretch(flux: Array, length: int) -> Array:
     return stretched
 
 
-def tensors(rows: Rows, preparation: Preparation) -> tuple[Array, Array, Array]:
-    """The three inputs of the network.
+def tensors(
+    rows: Rows, preparation: Preparation, measured: tuple[NDArray[np.float64], Array, Array] | None = None
+) -> tuple[Array, Array, Array]:
+    """The three inputs of the network; ``measured`` is what ``measure`` says of the rows, where that is known.
 
     Returns
     -------
-    whole : (n, 2, 2048) float32
+    whole : (n, 2, global_length) float32
         The global view and its mask.
-    close : (n, 8, 256) float32
+    close : (n, 8, local_length) float32
         local, secondary, odd, even, each followed by its mask.
     scalars : (n, 2 k) float32
         z-scored with the constants of the card, then NaN to 0, then the missing bits: in this order, else a
         missing value would look like a measured 0.
     """
-    measured, secondary, secondary_filled = measure(rows)
+    numbers, secondary, secondary_filled = measure(rows) if measured is None else measured
     far, near = preparation.global_length, preparation.local_length
 
     def mask(filled: Array, length: int) -> Array:
@@ -538,7 +659,7 @@ def tensors(rows: Rows, preparation: Preparation) -> tuple[Array, Array, Array]:
         (rows.even_flux, rows.even_filled),
     )
     close = np.stack([part for flux, filled in pairs for part in (stretch(flux, near), mask(filled, near))], axis=1)
-    values = raw_scalars(rows, preparation.scalars, measured)
+    values = raw_scalars(rows, preparation.scalars, numbers)
     missing = ~np.isfinite(values)
     scored = np.clip(values, preparation.low, preparation.high)  # NaN stays NaN
     scored = np.where(missing, 0.0, (scored - np.array(preparation.mean)) / np.array(preparation.std))

@@ -61,17 +61,15 @@ def design(name: str, preparation: Preparation, width: int, labelled: Labelled) 
         raise ModelRefused(f"no network is called {name!r}: there are {', '.join(KINDS)}")
     if name == "student":
         raise ModelRefused("a student is taught by a model: hunter train --student-of NAME")
-    if name == "resnet1d":
-        return resnet1d.Architecture(scalars=preparation.width, width=width)
-    if CENTROID not in preparation.scalars:
-        raise ModelRefused(f"{name} needs the scalar {CENTROID}: its recipe leaves it out")
     told = allowed(KINDS[name].classes, labelled)
     single = told[told.sum(axis=1) == 1].any(axis=0)  # classes that some row has, and no other beside it
+    absent = tuple(c for c, known in zip(KINDS[name].classes, single, strict=True) if not known)
+    if name == "resnet1d":
+        return resnet1d.Architecture(scalars=preparation.width, width=width, absent=absent)
+    if CENTROID not in preparation.scalars:
+        raise ModelRefused(f"{name} needs the scalar {CENTROID}: its recipe leaves it out")
     return cnn_attention.Architecture(
-        scalars=preparation.width,
-        centroid=preparation.scalars.index(CENTROID),
-        width=width,
-        absent=tuple(c for c, known in zip(cnn_attention.CLASSES, single, strict=True) if not known),
+        scalars=preparation.width, centroid=preparation.scalars.index(CENTROID), width=width, absent=absent
     )
 
 
@@ -118,6 +116,8 @@ def allowed(classes: Sequence[str], labelled: Labelled) -> NDArray[np.bool_]:
                 result[rows] = np.array([name == named for name in classes])
             elif named in _FINER:
                 result[rows] = np.array([name in _FINER[named] for name in classes])
+    if "wrong_period" in classes:
+        result[labelled.source == "folded_at_half"] = np.array([name == "wrong_period" for name in classes])
     result[~result.any(axis=1)] = True
     return result
 

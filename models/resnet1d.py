@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-REASONS = ("planet", "eclipsing_binary", "variable", "junk")  # what the auxiliary head tells apart
+# what the second output tells apart; "junk" is what people called neither planet nor binary without saying more
+REASONS = ("planet", "eclipsing_binary", "wrong_period", "blend", "variable", "systematic", "junk")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,16 +19,17 @@ class Architecture:
     """Everything needed to build the network again; kept in the card."""
 
     scalars: int  # length of the scalar input, values and missing bits
-    global_length: int = 2048
-    local_length: int = 256
-    width: int = 16  # channels of the first stage
-    global_stages: int = 4
+    global_length: int = 201  # the resolution to which a hunt's 2048 bins are brought: nothing finer is in them
+    local_length: int = 61
+    width: int = 8  # channels of the first stage
+    global_stages: int = 3
     local_stages: int = 3
-    global_stem_stride: int = 8  # 2048 to 256
-    local_stem_stride: int = 4  # 256 to 64: the views hold 61 independent bins at most
+    global_stem_stride: int = 4  # 201 to 51
+    local_stem_stride: int = 2  # 61 to 31: bins overlap 2.5 times
     head: int = 64
     dropout: float = 0.2
     numbers: int = 64  # units of the scalar branch
+    absent: tuple[str, ...] = ()  # of REASONS: it was shown no example, and gives them no share
     name: str = "resnet1d"
 
 
@@ -52,33 +54,30 @@ class Residual(nn.Module):
 class Branch(nn.Module):
     """A stem and residual stages over one view, ending in the mean and the maximum of every channel."""
 
-    def __init__(self, channels: int, width: int, stages: int, stem_stride: int, first_stride: int) -> None:
+    def __init__(self, channels: int, width: int, stages: int, stem_stride: int) -> None:
         super().__init__()
         self.stem = nn.Conv1d(channels, width, 7, stem_stride, padding=3, bias=False)
         self.norm = nn.BatchNorm1d(width)
         widths = [min(width * 2**stage, 128) for stage in range(stages)]
         self.stages = nn.Sequential(
-            *(
-                Residual(before, after, first_stride if number == 0 else 2)
-                for number, (before, after) in enumerate(zip([width, *widths], widths, strict=False))
-            )
+            *(Residual(before, after, 2) for before, after in zip([width, *widths], widths, strict=False))
         )
         self.out = 2 * widths[-1]
 
     def forward(self, x: Tensor) -> Tensor:  # (n, channels, length)
         x = functional.relu(self.norm(self.stem(x)))  # (n, width, length / stem_stride)
-        x = self.stages(x)  # (n, widths[-1], 16)
+        x = self.stages(x)  # (n, widths[-1], 4 or 7)
         return torch.cat([x.mean(dim=2), x.amax(dim=2)], dim=1)  # (n, 2 * widths[-1])
 
 
 class ResNet1D(nn.Module):
-    """Logit of planet, and logits of the four reasons."""
+    """Logit of planet, and logits of the reasons."""
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         a = architecture
-        self.whole = Branch(2, a.width, a.global_stages, a.global_stem_stride, 2)  # global view, mask
-        self.close = Branch(8, a.width, a.local_stages, a.local_stem_stride, 1)  # four views, four masks
+        self.whole = Branch(2, a.width, a.global_stages, a.global_stem_stride)  # global view, mask
+        self.close = Branch(8, a.width, a.local_stages, a.local_stem_stride)  # four views, four masks
         self.numbers = nn.Sequential(
             nn.Linear(a.scalars, a.numbers), nn.ReLU(), nn.Linear(a.numbers, a.numbers), nn.ReLU()
         )
@@ -90,21 +89,23 @@ class ResNet1D(nn.Module):
         )
         self.planet = nn.Linear(a.head, 1)
         self.reason = nn.Linear(a.head, len(REASONS))
+        known = torch.tensor([0.0 if name not in a.absent else float("-inf") for name in REASONS])
+        self.register_buffer("known", known, persistent=False)
 
     def forward(self, whole: Tensor, close: Tensor, scalars: Tensor) -> tuple[Tensor, Tensor]:
         """Score a batch.
 
         Parameters
         ----------
-        whole : (n, 2, 2048), close : (n, 8, 256), scalars : (n, architecture.scalars)
+        whole : (n, 2, 201), close : (n, 8, 61), scalars : (n, architecture.scalars)
 
         Returns
         -------
-        planet : (n,) logit; reasons : (n, 4) logits in the order of REASONS
+        planet : (n,) logit; reasons : (n, 7) logits in the order of REASONS, -inf for those that are absent
         """
-        seen = [self.whole(whole), self.close(close), self.numbers(scalars)]  # (n, 256), (n, 128), (n, 64)
+        seen = [self.whole(whole), self.close(close), self.numbers(scalars)]  # (n, 64), (n, 64), (n, 64)
         hidden = self.head(torch.cat(seen, dim=1))  # (n, 64)
-        return self.planet(hidden).squeeze(1), self.reason(hidden)
+        return self.planet(hidden).squeeze(1), self.reason(hidden) + self.known
 
 
 def parameters(network: nn.Module) -> int:

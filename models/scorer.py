@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
@@ -17,12 +16,13 @@ from torch import nn
 from models import networks
 from models.calibrate import Calibration, sigmoid
 from models.conformal import Conformal, disagreement, entropy
-from models.inputs import Preparation, Rows, SignalInputs, gather, tensors
+from models.inputs import Preparation, Rows, SignalInputs, gather
 from models.networks import absent_classes, classes_of
 from models.registry import CONFORMAL, STARS, WEIGHTS, ModelRefused, read_json, verify_folder
 from models.resnet1d import REASONS
+from models.stack import STACK, TREES, Committee, Stack
+from models.trees import Trees, TreesRefused
 
-BATCH = 64
 DIGITS = 6  # of every number given out: the last bits of a sum depend on who shared its batch
 
 
@@ -39,11 +39,14 @@ class Scorer:
         seen: NDArray[np.int64] | None = None,
         architecture: Any = None,
         conformal: Conformal | None = None,
+        trees: Trees | None = None,
+        stack: Stack | None = None,
     ) -> None:
         self.name = name
         self.sha256 = sha256
         self.networks = tuple(network.eval() for network in networks)
         self.preparation = preparation
+        self.committee = Committee(self.networks, preparation, architecture, trees, stack)
         self.calibration = calibration
         self.architecture = architecture
         self.classes = REASONS if architecture is None else classes_of(architecture)
@@ -91,7 +94,22 @@ class Scorer:
         loaded = [load_network(folder / WEIGHTS.format(k), architecture) for k in range(members)]
         if prior is not None:
             calibration = replace(calibration, prior=prior)
-        return cls(folder.name, digest, loaded, preparation, calibration, _seen(folder), architecture, conformal)
+        trees, stack = load_stack(folder)
+        try:
+            return cls(
+                folder.name,
+                digest,
+                loaded,
+                preparation,
+                calibration,
+                _seen(folder),
+                architecture,
+                conformal,
+                trees,
+                stack,
+            )
+        except ValueError as error:
+            raise ModelRefused(f"{folder.name}: {error}") from error
 
     def score(self, signals: Sequence[SignalInputs], prior: float | None = None) -> list[dict[str, Any]]:
         """Score signals as the hunt folds them.
@@ -103,7 +121,8 @@ class Scorer:
             probabilities), prior, members (calibrated probability by each), member_spread (their standard
             deviation), entropy (of the probability, bits), disagreement (mutual information of answer and member,
             bits; None with one member), conformal_set (the words it holds; None where the model came without) and
-            conformal_coverage, classes (probability by reason, uncalibrated).
+            conformal_coverage, classes (probability by reason, of the networks, uncalibrated), eclipse_probability
+            (of a planet or a binary against everything else, in the mix of the calibration stars).
 
         Raises
         ------
@@ -114,8 +133,9 @@ class Scorer:
 
     def score_rows(self, rows: Rows, prior: float | None = None) -> list[dict[str, Any]]:
         """As ``score``, for rows already at the common resolution."""
-        logits, reasons = self.logits(rows)
-        mean = logits.mean(axis=0)
+        opinion = self.committee.look(rows)
+        logits, reasons, mean = opinion.members, opinion.classes, opinion.planet
+        eclipse = sigmoid(opinion.eclipse)
         stated = self.calibration.prior if prior is None else prior
         probability = self.calibration.probability(mean, stated)
         members = self.calibration.probability(logits, stated)
@@ -138,30 +158,27 @@ class Scorer:
                 "conformal_set": None if sets is None else list(sets[i]),
                 "conformal_coverage": None if self.conformal is None else round(1 - self.conformal.alpha, DIGITS),
                 "classes": {name: round(float(reasons[i, k]), DIGITS) for k, name in told},
+                "eclipse_probability": round(float(eclipse[i]), DIGITS),
             }
             for i in range(len(rows))
         ]
 
     def logits(self, rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Raw logits of each member, (members, n), and the mean probabilities of the classes, (n, k)."""
-        return ensemble_logits(self.networks, rows, self.preparation)
+        """Logits of each member, weighed with the trees, (members, n), and mean probabilities of classes, (n, k)."""
+        opinion = self.committee.look(rows)
+        return opinion.members, opinion.classes
 
 
-def ensemble_logits(networks, rows: Rows, preparation: Preparation) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Raw logits of each network, (members, n), and the mean probabilities of the classes, (n, k)."""
-    logits = np.zeros((len(networks), len(rows)))
-    reasons: NDArray[np.float64] = np.zeros((len(rows), 0))
-    with torch.inference_mode():
-        for start in range(0, len(rows), BATCH):
-            part = slice(start, start + BATCH)
-            whole, close, scalars = (torch.from_numpy(a) for a in tensors(rows.take(part), preparation))
-            for k, network in enumerate(networks):
-                planet, reason = network(whole, close, scalars)
-                logits[k, part] = planet.double().numpy()
-                if not reasons.size:
-                    reasons = np.zeros((len(rows), reason.shape[1]))
-                reasons[part] += torch.softmax(reason.double(), dim=1).numpy() / len(networks)
-    return logits, reasons
+def load_stack(folder: Path) -> tuple[Trees | None, Stack | None]:
+    """The trees of a model and how they are weighed with its networks; None for a model of networks alone."""
+    if not (folder / TREES).exists() and not (folder / STACK).exists():
+        return None, None
+    try:
+        trees = Trees.from_arrays(load_arrays((folder / TREES).read_bytes()))
+        stack = Stack.from_json(read_json(folder, STACK))
+    except (OSError, SafetensorError, TreesRefused, KeyError, TypeError, ValueError) as error:
+        raise ModelRefused(f"{folder.name}: {TREES} or {STACK} cannot be read ({error})") from error
+    return trees, stack
 
 
 def _seen(folder: Path) -> NDArray[np.int64]:

@@ -36,7 +36,7 @@ from models.datasets import (
     shows_its_dip,
     without_any_dip,
 )
-from models.evaluate import average_precision, precision_at, recall_at, report, rows_digest
+from models.evaluate import average_precision, precision_at, recall_at, report, rows_digest, strata
 from models.fine_tune import Start, Tuner, Tuning, precision_of
 from models.inputs import Preparation, fit_preparation, measure, raw_scalars, tensors
 from models.registry import (
@@ -51,9 +51,14 @@ from models.registry import (
     write_durably,
 )
 from models.resnet1d import parameters
-from models.scorer import describe, ensemble_logits, load_network
+from models.scorer import describe, load_network
+from models.stack import STACK, TREES, Committee, Stack, fit_weighing
+from models.trees import Growing, Trees, grow
 
-VERSION = 1  # raised when the same recipe would give other weights
+VERSION = 2  # raised when the same recipe would give other weights
+
+
+SETTLED = ("KP", "CP", "FP", "FA")  # what follow-up said
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,22 +75,27 @@ class Recipe:
         "tmag",
         "radius",
         "teff",
+        "duration_ratio",
     )
-    epochs: int = 15
+    epochs: int = 10
     members: int = 4
-    patience: int = 6  # epochs without a better average precision on the validation stars
+    # epochs without a better average precision on the validation stars; 0: they are learnt from, and the last epoch is
+    # kept
+    patience: int = 0
     batch: int = 128
     learning_rate: float = 3e-3
     weight_decay: float = 1e-2
     positive_weight: float = 1.0  # 3 made no difference on the validation stars
     junk: float = 0.5  # share of the signals that are neither planet nor binary drawn in an epoch
     empty: float = 0.04  # simulated views without any dip beside the training rows, as a share of them
+    settled: float = 3.0  # weight of what follow-up settled (KP, CP, FP, FA), beside that of a person's first look
     auxiliary: float = 0.3  # weight of telling the reasons apart
-    # shares of planets the probabilities may be stated for; of them, the one with the best F1 at 0.85 on validation
+    # shares of planets the probabilities may be stated for; of them, the one with the best F1 at 0.85
     priors: tuple[float, ...] = (0.03, 0.1, 0.2, 0.5)
     held_out: tuple[int, ...] = JUDGED
-    width: int = 16
-    trees: int = 150  # of the baseline beside the network
+    width: int = 8
+    trees: int = 180  # rounds of boosting
+    stacked: bool = True  # whether the trees beside the network weigh in, or are its baseline only
     augmentation: Augmentation = field(default_factory=Augmentation)
     architecture: str = "resnet1d"
     tuning: Tuning = field(default_factory=Tuning)
@@ -173,25 +183,33 @@ def train_on(
     with pinned(threads):
         learning = learning_rows(data, recipe, seed)
         if start is None:
-            preparation = fit_preparation(data.labelled.take(data.part("train")).rows, recipe.scalars)
+            preparation = fit_preparation(data.labelled.take(learnt_from(data, recipe)).rows, recipe.scalars)
             architecture = networks.design(recipe.architecture, preparation, recipe.width, learning.labelled)
+            lengths = (architecture.global_length, architecture.local_length)
+            preparation = replace(preparation, global_length=lengths[0], local_length=lengths[1])
         else:
             preparation, architecture = start.preparation, start.architecture
         for member in range(recipe.members):
             fit_member(work, learning, data, preparation, architecture, recipe, seed, member, progress, start)
         fitted = [load_network(work / WEIGHTS.format(k), architecture) for k in range(recipe.members)]
 
+        progress("growing trees")
+        trees = grow_trees(learning, preparation, recipe, seed)
+        committee = weighed(data, fitted, preparation, architecture, trees)
+        alone = Committee(fitted, preparation, architecture)
+        committee, beside_it = (committee, alone) if recipe.stacked else (alone, committee)
+
         held = data.part("calibration")
         part = data.labelled.take(held)
-        logits, _ = ensemble_logits(fitted, part.rows, preparation)
-        calibration = calibrate.fit(logits.mean(axis=0), part.planet, 0.5, data.weight[held])
-        choice = choice_of_prior(data, fitted, preparation, calibration, recipe.priors)
+        logits = committee.look(part.rows).planet
+        calibration = calibrate.fit(logits, part.planet, 0.5, data.weight[held])
+        choice = choice_of_prior(data, committee, calibration, recipe)
         stated = max(choice, key=lambda prior: (choice[prior]["f1"] or 0.0, -prior))
         calibration = replace(calibration, prior=stated)
         progress("calibrated; measuring on unseen stars")
-        metrics = judge(data, fitted, preparation, calibration, recipe, seed, resamples)
-        sets, metrics["conformal sets"] = conformal_sets(data, fitted, preparation, calibration)
-        metrics["choice of prior, on the validation stars"] = {f"{p:g}": row for p, row in choice.items()}
+        metrics = judge(data, committee, beside_it, calibration, recipe, seed, resamples)
+        sets, metrics["conformal sets"] = conformal_sets(data, committee, calibration)
+        metrics[f"choice of prior, on the {choosing(recipe)} stars"] = {f"{p:g}": row for p, row in choice.items()}
 
     card = {
         "name": name,
@@ -202,6 +220,8 @@ def train_on(
         "threads": threads,
         "members": recipe.members,
         "parameters": parameters(fitted[0]),
+        "trees": len(trees.output) if recipe.stacked else 0,
+        "stack": None if committee.stack is None else asdict(committee.stack),
         "precision": precision_of(recipe.tuning),
         **describe(architecture, preparation),
         "data": {
@@ -226,7 +246,7 @@ def train_on(
         "absent reasons": list(networks.absent_classes(architecture)),
         "parent": None if start is None else {"name": start.name, "sha256": start.sha256},
         "calibration": calibration.to_json(),
-        "prior": PRIOR_NOTE.format(calibration.training_prior, calibration.prior),
+        "prior": PRIOR_NOTE.format(calibration.training_prior, calibration.prior, choosing(recipe)),
         "limits": LIMITS,
         "synthetic": data.synthetic,
         "beats_baseline": metrics["beats_baseline"],
@@ -252,6 +272,9 @@ def train_on(
         (folder / CONFORMAL).write_bytes(as_json(sets.to_json()))
         (folder / "metrics.json").write_bytes(as_json(metrics))
         (folder / STARS).write_bytes(save_arrays(stars))
+        if committee.trees is not None and committee.stack is not None:
+            (folder / TREES).write_bytes(save_arrays(committee.trees.arrays()))
+            (folder / STACK).write_bytes(as_json(asdict(committee.stack)))
 
     folder = registry.register(name, fill)
     shutil.rmtree(work)
@@ -269,7 +292,7 @@ LIMITS = (
 )
 PRIOR_NOTE = (
     "The calibration stars hold {:.3f} planets per signal (weighted per star); probabilities are stated for {:g}: of "
-    "the candidate priors, the one with the best F1 at a threshold of 0.85 on the validation stars (table in "
+    "the candidate priors, the one with the best F1 at a threshold of 0.85 on the {} stars (table in "
     "metrics.json). Stated for the share of planets that a wide hunt really holds (0.03 to 0.1), hardly any single "
     "signal can reach 0.85. metrics.json has precision and recall at 0.5 and 0.85 for each prior, in the mix of the "
     "test stars and where the stated share are planets."
@@ -298,11 +321,22 @@ class Learning:
     share: NDArray[np.float64]  # (n,) chance of being drawn in an epoch
 
 
+def choosing(recipe: Recipe) -> str:
+    """The split on which a choice between finished models may be made."""
+    return "validation" if recipe.patience else "calibration"
+
+
+def learnt_from(data: Dataset, recipe: Recipe) -> NDArray[np.int64]:
+    """Indices of the rows that are learnt from."""
+    return data.part("train") if recipe.patience else data.part("train", "validation")
+
+
 def learning_rows(data: Dataset, recipe: Recipe, seed: int = 0) -> Learning:
     """The training stars without planets whose view is empty, with refolded binaries and simulated empty views."""
-    index = data.part("train")
+    index = learnt_from(data, recipe)
     index = index[~data.labelled.planet[index] | shows_its_dip(data.labelled.rows.take(index))]
     labelled, weight = data.labelled.take(index), data.weight[index]
+    weight = weight * np.where(np.isin(labelled.disposition, SETTLED), recipe.settled, 1.0)
     halves = folded_at_half(labelled)
     empty = without_any_dip(labelled, round(recipe.empty * len(labelled)), np.random.default_rng([seed, 1]))
     labelled = join_labelled([labelled, halves, empty])
@@ -324,7 +358,10 @@ def fit_member(
     progress: Callable[[str], None],
     start: Start | None = None,
 ) -> None:
-    """Train one network from where it was left and leave its best weights, in half precision, in ``work``."""
+    """Train one network from where it was left and leave its weights, in half precision, in ``work``.
+
+    They are those of the best epoch on the validation stars, or of the last one where the recipe has no patience.
+    """
     final, kept = work / WEIGHTS.format(member), work / f"epoch-{member}.safetensors"
     if final.exists():
         return
@@ -338,11 +375,11 @@ def fit_member(
     done, best_value, best_epoch = 0, -1.0, 0
     if kept.exists():
         done, best_value, best_epoch, best = _restore(kept, network, optimiser)
-    held = data.part("validation")
+    held = data.part("validation") if recipe.patience else np.zeros(0, dtype=np.int64)
     examined, weight = data.labelled.take(held), data.weight[held]
 
     for epoch in range(done, recipe.epochs):
-        if epoch - best_epoch > recipe.patience:
+        if recipe.patience and epoch - best_epoch > recipe.patience:
             break
         generator = np.random.default_rng([seed, member, epoch])
         torch.manual_seed(_seed(seed, member, epoch))
@@ -362,18 +399,18 @@ def fit_member(
             for group in optimiser.param_groups:
                 group["lr"], group["betas"] = rate, (momentum, 0.999)
             total += _step(tuner, optimiser, learning, told, index, preparation, recipe, generator) * len(index)
-        logits, _ = ensemble_logits([tuner.at_home()], examined.rows, preparation)
-        value = average_precision(examined.planet, logits[0], weight)
-        if not np.isfinite(value):
-            raise ValueError("the validation stars hold no planets, so no epoch can be preferred")
+        said = f"member {member + 1}/{recipe.members} epoch {epoch + 1}/{recipe.epochs} loss {total / len(drawn):.4f}"
+        value = best_value
+        if recipe.patience:
+            raw = Committee([tuner.at_home()], preparation, architecture).look(examined.rows).planet
+            value = average_precision(examined.planet, raw, weight)
+            if not np.isfinite(value):
+                raise ValueError("the validation stars hold no planets, so no epoch can be preferred")
         if value >= best_value:  # of equals the later: it has learnt longer
             best_value, best_epoch = value, epoch
             best = {key: tensor.clone() for key, tensor in network.state_dict().items()}
         _keep(kept, network, optimiser, best, epoch + 1, best_value, best_epoch)
-        progress(
-            f"member {member + 1}/{recipe.members} epoch {epoch + 1}/{recipe.epochs} loss {total / len(drawn):.4f} "
-            f"validation AP {value:.4f} (best {best_value:.4f})"
-        )
+        progress(f"{said} validation AP {value:.4f} (best {best_value:.4f})" if recipe.patience else said)
     write_durably(final, save_tensors({key: _half(key, tensor) for key, tensor in best.items()}))
 
 
@@ -441,29 +478,47 @@ def _restore(path: Path, network, optimiser) -> tuple[int, float, int, dict[str,
     return int(about["done"]), float(about["best_value"]), int(about["best_epoch"]), parts["best"]
 
 
-def baseline_features(labelled: Labelled, preparation: Preparation) -> NDArray[np.float64]:
-    """What the tree sees: the scalars, the local view in pairs and the global one in threes."""
-    rows = labelled.rows
-    pairs = rows.local_flux[:, :60].reshape(len(rows), 30, 2).mean(axis=2)
-    threes = rows.global_flux.reshape(len(rows), 67, 3).mean(axis=2)
-    scalars = raw_scalars(rows, preparation.scalars, measure(rows)[0])
-    scalars[:, ~np.isfinite(scalars).any(axis=0)] = 0.0  # the trees cannot bin a column without any value
-    return np.concatenate([scalars, np.clip(pairs, -2, 3), np.clip(threes, -2, 3)], axis=1)
+def numbers_of(labelled: Labelled, preparation: Preparation) -> NDArray[np.float64]:
+    """What the trees see: the scalars and what is measured on the views, (n, k), NaN where unknown."""
+    return raw_scalars(labelled.rows, preparation.scalars, measure(labelled.rows)[0])
+
+
+def grow_trees(learning: Learning, preparation: Preparation, recipe: Recipe, seed: int) -> Trees:
+    """Trees for planets, and for eclipses of any kind; what nobody told an eclipse from none teaches the first only."""
+    labelled, weight = learning.labelled, learning.weight * learning.share
+    truths = (labelled.planet, np.isin(labelled.reason, (0, 1)))
+    return grow(
+        numbers_of(labelled, preparation),
+        truths,
+        (weight, np.where(labelled.reason >= 0, weight, 0.0)),
+        Growing(rounds=recipe.trees),
+        seed,
+    )
+
+
+def weighed(data: Dataset, fitted, preparation: Preparation, architecture: Any, trees: Trees) -> Committee:
+    """Networks and trees, weighed on the calibration stars."""
+    held = data.part("calibration")
+    part, weight = data.labelled.take(held), data.weight[held]
+    known = part.reason >= 0
+    seen = Committee(fitted, preparation, architecture).look(part.rows)
+    grown = trees.logits(numbers_of(part, preparation))
+    stack = Stack(
+        fit_weighing(seen.networks, grown[0], part.planet, weight),
+        fit_weighing(seen.networks_eclipse[known], grown[1][known], np.isin(part.reason, (0, 1))[known], weight[known]),
+    )
+    return Committee(fitted, preparation, architecture, trees, stack)
 
 
 def choice_of_prior(
-    data: Dataset,
-    networks: Sequence[torch.nn.Module],
-    preparation: Preparation,
-    calibration: Calibration,
-    priors: Sequence[float],
+    data: Dataset, committee: Committee, calibration: Calibration, recipe: Recipe
 ) -> dict[float, dict[str, float | None]]:
     """Precision, recall and F1 at 0.85 for each prior the probabilities might be stated for."""
-    held = data.part("validation")
+    held = data.part(choosing(recipe))
     part, weight = data.labelled.take(held), data.weight[held]
-    raw = ensemble_logits(networks, part.rows, preparation)[0].mean(axis=0)
+    raw = committee.look(part.rows).planet
     table: dict[float, dict[str, float | None]] = {}
-    for prior in priors:
+    for prior in recipe.priors:
         score = calibration.probability(raw, prior)
         precision = precision_at(0.85)(part.planet, score, weight)
         recall = recall_at(0.85)(part.planet, score, weight)
@@ -478,71 +533,76 @@ def choice_of_prior(
 
 def judge(
     data: Dataset,
-    networks,
-    preparation: Preparation,
+    committee: Committee,
+    beside_it: Committee,
     calibration: Calibration,
     recipe: Recipe,
     seed: int,
     resamples: int = 300,
 ) -> dict[str, Any]:
-    """The figures of the model and of the gradient-boosted trees beside it, on the test stars."""
-    from sklearn.ensemble import HistGradientBoostingClassifier
+    """The figures of what serves, on the test stars, and of networks and trees each on their own.
 
-    test = data.part("test")
+    Parameters
+    ----------
+    committee : what serves
+    beside_it : the same networks with trees where those don't serve, or without where they do
+    calibration : of what serves
+    """
+    test, held = data.part("test"), data.part("calibration")
     part, weight, group = data.labelled.take(test), data.weight[test], data.group[test]
-    logits, reasons = ensemble_logits(networks, part.rows, preparation)
-    probability = calibration.probability(logits.mean(axis=0), calibration.training_prior)
-    eclipse = reasons[:, 0] + reasons[:, 1]
-    known = data.part("train", "validation")
-    trees = HistGradientBoostingClassifier(
-        max_iter=recipe.trees, learning_rate=0.08, l2_regularization=1.0, early_stopping=False, random_state=seed
-    )
-    learnt = data.labelled.take(known)
-    trees.fit(baseline_features(learnt, preparation), learnt.planet, sample_weight=data.weight[known])
+    both = committee if committee.trees is not None else beside_it
+    seen, fitted = both.look(part.rows), both.look(data.labelled.take(held).rows)
+    assert seen.trees is not None
+    assert fitted.trees is not None
 
-    def by_trees(rows: Labelled) -> NDArray[np.float64]:
-        return calibrate.logit(trees.predict_proba(baseline_features(rows, preparation))[:, 1])
+    def figures(raw: NDArray, eclipse: NDArray, calibrated: Calibration) -> dict[str, Any]:
+        probability = calibrated.probability(raw, calibrated.training_prior)
+        shared = calibrated.training_prior, calibrate.sigmoid(eclipse), group, weight, recipe.priors, resamples
+        return report(part, probability, *shared)
 
-    held = data.part("calibration")
-    fitted = data.labelled.take(held)
-    of_trees = calibrate.fit(by_trees(fitted), fitted.planet, calibration.prior, data.weight[held])
-    tree_probability = of_trees.probability(by_trees(part), of_trees.training_prior)
-    network_report = report(
-        part, probability, calibration.training_prior, eclipse, group, weight, recipe.priors, resamples
-    )
-    tree_report = report(
-        part, tree_probability, of_trees.training_prior, eclipse, group, weight, recipe.priors, resamples
-    )
-    tree_report.pop("eclipse against junk, AstroNet")  # the trees tell planets only
-    mine, theirs = (r["planet against all"]["ap"]["value"] for r in (network_report, tree_report))
+    def calibrated(raw: NDArray) -> Calibration:
+        return calibrate.fit(raw, data.labelled.planet[held], calibration.prior, data.weight[held])
+
+    found = {
+        "stack": figures(seen.planet, seen.eclipse, calibrated(fitted.planet)),
+        "network": figures(seen.networks, seen.networks_eclipse, calibrated(fitted.networks)),
+        "gradient-boosted trees": figures(seen.trees[0], seen.trees[1], calibrated(fitted.trees[0])),
+    }
+    serves = "stack" if recipe.stacked else "network"
+    if not recipe.stacked:
+        found.pop("stack")
+    mine, theirs = (found[who]["planet against all"]["ap"]["value"] for who in (serves, "gradient-boosted trees"))
+    raw = seen.planet if recipe.stacked else seen.networks
+    probability = calibration.probability(raw, calibration.training_prior)
+    found[serves] |= strata(part, probability, group, resamples)
     return {
         "on": f"{len(test)} rows of {len(np.unique(group))} groups of stars that trained and calibrated nothing; "
         "95 % bootstrap over groups; real data",
-        "network": network_report,
-        "gradient-boosted trees": tree_report,
-        "beats_baseline": bool(mine > theirs),
-        "SIMULATED, views without any dip": of_empty_views(part, networks, preparation, calibration, seed),
+        "serves": serves,
+        **found,
+        "beats_baseline": bool(mine is not None and theirs is not None and mine > theirs),
+        "SIMULATED, views without any dip": of_empty_views(part, committee, calibration, seed),
     }
 
 
 def conformal_sets(
-    data: Dataset, networks, preparation: Preparation, calibration: Calibration
+    data: Dataset, committee: Committee, calibration: Calibration
 ) -> tuple[conformal.Conformal, dict[str, Any]]:
     """Sets from the calibration stars, and how often they hold the truth of the test stars."""
 
     def scored(split: str) -> tuple[NDArray, NDArray, NDArray]:
         index = data.part(split)
         part = data.labelled.take(index)
-        raw = ensemble_logits(networks, part.rows, preparation)[0].mean(axis=0)
+        raw = committee.look(part.rows).planet
         return calibration.probability(raw, calibration.training_prior), part.planet, data.weight[index]
 
     sets = conformal.fit(*scored("calibration"))
     return sets, {"promised": 1 - sets.alpha} | conformal.coverage(sets, *scored("test"))
 
 
-def of_empty_views(part: Labelled, networks, preparation: Preparation, calibration: Calibration, seed: int) -> dict:
+def of_empty_views(part: Labelled, committee: Committee, calibration: Calibration, seed: int) -> dict:
     """How the model scores views of nothing but noise that carry the scalars of the test stars' signals."""
     empty = without_any_dip(part, 500, np.random.default_rng([seed, 2]))
-    score = calibration.probability(ensemble_logits(networks, empty.rows, preparation)[0].mean(axis=0))
+    score = calibration.probability(committee.look(empty.rows).planet)
     over = {f"share over {threshold:g}": round(float((score > threshold).mean()), 4) for threshold in (0.5, 0.85)}
     return {"stated for a prior of": calibration.prior, "n": 500, "median": round(float(np.median(score)), 4)} | over

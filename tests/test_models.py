@@ -49,8 +49,10 @@ from models.inputs import (
     GLOBAL_BINS,
     GLOBAL_LENGTH,
     GLOBAL_WIDTH,
+    LOCAL_BINS,
     LOCAL_LENGTH,
     MEASURED,
+    SCALARS,
     InputsRefused,
     Preparation,
     SignalInputs,
@@ -63,6 +65,7 @@ from models.inputs import (
 from models.registry import MANIFEST, SHIPPED, ModelRefused, Registry, seal, verify_folder
 from models.resnet1d import REASONS, Architecture, ResNet1D, parameters
 from models.scorer import Scorer
+from models.stack import Committee, fit_weighing
 from models.train import Recipe, learning_rows, train_on
 
 torch.set_num_threads(1)
@@ -250,7 +253,8 @@ def test_a_missing_scalar_is_zero_with_its_bit_set_and_a_measured_mean_is_not():
 def test_scalars_the_model_was_not_trained_with_change_nothing():
     constants = fit_preparation(gather([make_signal()]), ("log10_period",))
     plain, told = (
-        tensors(gather([s]), constants) for s in (make_signal(), make_signal(centroid_sigma=40.0, teff=3000.0))
+        tensors(gather([s]), constants)
+        for s in (make_signal(), make_signal(centroid_sigma=40.0, teff=3000.0, radius=2.0, log10_snr=3.0))
     )
     for one, other in zip(plain, told, strict=True):
         assert np.array_equal(one, other)
@@ -263,6 +267,42 @@ def test_a_scalar_beyond_the_training_range_is_set_to_its_edge():
         tensors(gather([make_signal(seed=3, log10_snr=value)]), constants)[2] for value in (9.0, constants.high[0])
     )
     assert far[0, 0] == edge[0, 0]
+
+
+def test_what_is_measured_of_a_transit_is_what_was_put_in():
+    rows = gather([make_signal("planet", 300, seed, radius=1.2) for seed in range(8)])
+    middle = dict(zip(MEASURED, np.median(measure(rows)[0], axis=0), strict=True))
+    known = {name: np.median(rows.scalars[:, SCALARS.index(name)]) for name in SCALARS}
+    radius = 109.1 * known["radius"] * 10 ** (known["log10_depth"] / 2)
+    assert middle["log10_planet_radius"] == pytest.approx(np.log10(radius), abs=0.02)
+    hours = 24 * 10 ** known["log10_period"] * known["duration_over_period"]
+    assert middle["log10_duration"] == pytest.approx(np.log10(hours), abs=0.02)
+    assert middle["trapezoid_duration"] == pytest.approx(1.0, abs=0.2)
+    assert middle["trapezoid_share"] > 0.95
+    assert middle["trapezoid_depth"] == pytest.approx(1.0, abs=0.1)
+    assert middle["box_depth"] < -0.6
+    assert abs(middle["half_depth"]) < 0.1
+    for name in ("cosine", "sine", "cosine_half", "sine_half", "before", "after"):
+        assert abs(middle[name]) < 0.1, name
+
+
+def test_a_v_is_told_from_a_u_and_a_wave_from_a_flat_line():
+    plain = gather([make_signal("planet", 300, 1)])
+    offset = np.linspace(-1.92, 1.92, LOCAL_BINS)
+    phase = np.linspace(-np.pi, np.pi, GLOBAL_BINS)
+    shapes = {
+        "U": -(np.abs(offset) < 0.5).astype(np.float32),
+        "V": -np.clip(1 - np.abs(offset) / 0.5, 0, 1).astype(np.float32),
+    }
+    wave = (plain.global_flux + 0.3 * np.cos(2 * phase)).astype(np.float32)
+    found = {
+        name: dict(zip(MEASURED, measure(replace(plain, local_flux=flux[None], global_flux=wave))[0][0], strict=True))
+        for name, flux in shapes.items()
+    }
+    assert found["V"]["v_share"] > 0.05 > found["U"]["v_share"]
+    assert found["V"]["trapezoid_ingress"] == 0.5
+    assert found["U"]["trapezoid_ingress"] == 0.05
+    assert found["U"]["cosine_half"] == pytest.approx(0.3, abs=0.05)
 
 
 def test_missing_odd_and_even_views_are_masked():
@@ -300,8 +340,8 @@ def test_a_signal_that_cannot_be_scored_is_refused_in_one_line(change, words):
 
 def test_the_network_has_the_shapes_and_the_size_it_says():
     network = ResNet1D(Architecture(scalars=30)).eval()
-    assert 200_000 < parameters(network) < 300_000
-    planet, reasons = network(torch.zeros(3, 2, 2048), torch.zeros(3, 8, 256), torch.zeros(3, 30))
+    assert 30_000 < parameters(network) < 60_000
+    planet, reasons = network(torch.zeros(3, 2, 201), torch.zeros(3, 8, 61), torch.zeros(3, 30))
     assert planet.shape == (3,)
     assert reasons.shape == (3, len(REASONS))
 
@@ -326,7 +366,7 @@ def test_the_network_learns_a_tiny_set_by_heart():
 def test_every_input_reaches_the_answer():
     torch.manual_seed(0)
     network = ResNet1D(Architecture(scalars=6)).eval()
-    inputs = [torch.randn(1, *shape).requires_grad_() for shape in ((2, 2048), (8, 256), (6,))]
+    inputs = [torch.randn(1, *shape).requires_grad_() for shape in ((2, 201), (8, 61), (6,))]
     planet, reasons = network(*inputs)
     (planet.sum() + reasons[0, 0]).backward()
     for tensor in inputs:
@@ -486,8 +526,10 @@ def test_no_star_and_no_group_lies_in_two_splits():
         for key in np.unique(keys):
             assert len(set(data.split[keys == key])) == 1
     assert set(data.split[data.labelled.tic == 140]) == {"test"}
-    learnt = learning_rows(data, Recipe("any")).labelled.tic
-    assert not set(learnt) & set(data.labelled.tic[data.part("test", "calibration", "validation")])
+    for patience, others in ((0, ("test", "calibration")), (3, ("test", "calibration", "validation"))):
+        learnt = learning_rows(data, Recipe("any", patience=patience)).labelled.tic
+        assert not set(learnt) & set(data.labelled.tic[data.part(*others)])
+        assert set(learnt) == set(data.labelled.tic) - set(data.labelled.tic[data.part(*others)])
 
 
 def test_a_star_keeps_its_split_when_others_come():
@@ -659,7 +701,7 @@ def test_the_card_names_the_data_the_licences_the_split_and_the_limits(trained):
     assert all("AstroNet" in line for line in card["data"]["sets"])  # the sets it learnt from, no others
     assert len(card["data"]["id"]) == 64
     metrics = json.loads((trained / "metrics.json").read_text())
-    for who in ("network", "gradient-boosted trees"):
+    for who in ("stack", "network", "gradient-boosted trees"):
         figure = metrics[who]["planet against all"]["ap"]
         assert figure["low"] <= figure["value"] <= figure["high"]
 
@@ -694,6 +736,8 @@ def test_a_whole_model_verifies_and_has_one_digest(model):
         "calibration.json",
         "metrics.json",
         "stars.safetensors",
+        "trees.safetensors",
+        "stack.json",
         MANIFEST,
     ],
 )
@@ -734,6 +778,56 @@ def test_a_pickle_posing_as_weights_is_refused_and_never_run(model, tmp_path):
     with pytest.raises(ModelRefused, match="no safetensors file"):
         Scorer.load(model)
     assert not (tmp_path / "sprung").exists()
+
+
+def test_networks_and_trees_are_weighed_and_neither_alone_is_what_is_said(trained, data):
+    scorer = Scorer.load(trained)
+    seen = scorer.committee.look(data.labelled.rows)
+    stack = json.loads((trained / "stack.json").read_text())["planet"]
+    expected = stack["network"] * seen.networks + stack["trees"] * seen.trees[0] + stack["intercept"]
+    assert seen.planet == pytest.approx(expected, abs=1e-9)
+    assert stack["network"] + stack["trees"] > 0
+    eclipse = np.array([score["eclipse_probability"] for score in scorer.score_rows(data.labelled.rows)])
+    assert eclipse[data.labelled.reason < 2].mean() > eclipse[data.labelled.reason == 3].mean() + 0.5
+    alone = Committee(scorer.networks, scorer.preparation, scorer.architecture).look(data.labelled.rows)
+    assert alone.trees is None
+    assert alone.planet == pytest.approx(seen.networks, abs=1e-9)
+
+
+def test_the_weighing_of_two_opinions_is_right_where_one_knows_nothing():
+    generator = np.random.default_rng(0)
+    truth = generator.random(4000) < 0.3
+    knows = np.where(truth, 1.5, -1.5) + generator.normal(0, 1.0, 4000)
+    found = fit_weighing(generator.normal(size=4000), knows, truth, np.ones(4000), hold=1.0)
+    assert found.trees == pytest.approx(3.0, abs=0.3)
+    assert found.network < 0.15
+    contrary = fit_weighing(-knows, knows, truth, np.ones(4000), hold=1.0)
+    assert contrary.network == 0.0
+    assert contrary.trees > 2.5
+    mirrored = fit_weighing(knows, -knows, truth, np.ones(4000), hold=1.0)
+    assert mirrored.trees == 0.0
+    assert mirrored.network > 2.5
+    few = fit_weighing(generator.normal(size=40), knows[:40], truth[:40], np.ones(40))
+    assert (few.network, few.trees) == pytest.approx((1 / 3, 2 / 3), abs=0.1)
+    with pytest.raises(ValueError, match="both kinds"):
+        fit_weighing(knows, knows, np.zeros(4000), np.ones(4000))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda folder: (folder / "stack.json").unlink(), r"stack\.json cannot be read"),
+        (lambda folder: (folder / "trees.safetensors").unlink(), r"trees\.safetensors or stack\.json cannot be read"),
+        (lambda folder: (folder / "stack.json").write_text("{}"), "weighs planet and eclipse"),
+        (lambda folder: (folder / "trees.safetensors").write_bytes(b"no trees"), "cannot be read"),
+        (lambda folder: save_file({"value": torch.zeros(3)}, folder / "trees.safetensors"), "are missing"),
+    ],
+)
+def test_trees_that_do_not_fit_are_refused(model, change, words):
+    change(model)
+    seal(model)
+    with pytest.raises(ModelRefused, match=words):
+        Scorer.load(model)
 
 
 def test_weights_of_another_architecture_are_refused_with_their_keys(model):
@@ -890,9 +984,48 @@ def test_the_shipped_model_is_whole_small_and_knows_a_planet_from_noise():
 def test_the_card_says_whether_the_trees_are_beaten_and_how_the_prior_was_chosen():
     folder = Registry(Path("nowhere")).current()
     metrics = json.loads((folder / "metrics.json").read_text())
-    ap = {who: metrics[who]["planet against all"]["ap"]["value"] for who in ("network", "gradient-boosted trees")}
-    assert metrics["beats_baseline"] == (ap["network"] > ap["gradient-boosted trees"])
+    ap = {who: metrics[who]["planet against all"]["ap"]["value"] for who in ("stack", "gradient-boosted trees")}
+    assert metrics["serves"] == "stack"
+    assert metrics["beats_baseline"] == (ap["stack"] > ap["gradient-boosted trees"])
     assert json.loads((folder / "card.json").read_text())["beats_baseline"] == metrics["beats_baseline"]
-    choice = metrics["choice of prior, on the validation stars"]
+    choice = metrics["choice of prior, on the calibration stars"]
     best = max(choice, key=lambda prior: choice[prior]["f1"] or 0.0)
     assert json.loads((folder / "calibration.json").read_text())["prior"] == float(best)
+
+
+RANKED = (
+    "spoc/hlsp_tess-data-alerts_tess_phot_00025155310-s01_tess_v1_lc.fits",  # WASP-126 b
+    "spoc/tess2018206045859-s0001-0000000261136679-0120-s_lc.fits",  # pi Men c
+    "spoc/HD_202772_A_b.fits",
+    "spoc/tess2018206045859-s0001-0000000053842685-0120-s_lc.fits",  # a contact binary, found at half its period
+    "spoc/tess2018206045859-s0001-0000000117544915-0120-s_lc.fits",  # a detached one, the same
+    "lightkurve_export/TIC_38699825_TESS_Sector_02.fits",
+    "ultracool/25ca_tess2019090412554-s0002-0000000340703996-0000-s_lc.fits",  # a rotating star
+)
+
+
+def test_the_shipped_model_ranks_real_planets_above_real_binaries_and_a_variable_star(shared_data, tmp_path):
+    from hunter.archives.folder import FolderArchive
+    from hunter.chain import inputs_of
+    from hunter.settings import load
+    from pipeline.clean import clean
+    from pipeline.fold import fold
+    from pipeline.search import search
+    from pipeline.vet import vet
+
+    found = []
+    for name in RANKED:
+        path = shared_data / "lightcurves" / name
+        told = load(str(tmp_path), {"archive.source": str(path.parent)})
+        archive = FolderArchive(path.parent, told.archive, only=[path])
+        target = next(iter(archive.targets()))
+        fetched = archive.fetch(target.target, target.sources)
+        cleaned = clean([archive.read(product) for product in fetched.products], told.clean, told.detrend)
+        signal = search(cleaned.flat, told.search, fetched.star, "numba").signals[0]
+        views = fold(cleaned, signal, told.fold, told.detrend)
+        findings = vet(cleaned, views, signal, fetched.star, told.vet)
+        found.append(inputs_of(cleaned, views, signal, fetched.star, findings))
+    folder = Registry(Path("nowhere")).current()
+    scores = Scorer.load(folder).score(found)
+    assert min(s["probability"] for s in scores[:3]) > 0.5 > 0.3 > max(s["probability"] for s in scores[3:])
+    assert min(s["eclipse_probability"] for s in scores[:3]) > 0.5

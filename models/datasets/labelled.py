@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from models.inputs import SCALARS, Rows, SignalInputs, gather, join
 
-REASONS = ("planet", "eclipsing_binary", "variable", "junk")  # as models.resnet1d.REASONS, which needs torch
+REASONS = ("planet", "eclipsing_binary", "variable", "junk")  # what labels tell apart; networks have finer classes
 PLANETS = ("PC", "KP", "CP")
 # NEB is the eclipse of a blended neighbour; FP, FA, O, WP (a dip folded at a wrong period) and the unknown: -1
 REASON_OF = {"PC": 0, "KP": 0, "CP": 0, "EB": 1, "NEB": 1, "V": 2, "J": 3, "IS": 3}

@@ -49,6 +49,11 @@ from models.inputs import (
 )
 from models.registry import sha256_of
 
+SUN_LOGG = 4.438  # log10 cm/s2
+# Nigraha's stellar values are standardised. Offset and scale follow from the stars it shares with the list of TCEs:
+# logg agrees to 7 digits, temperatures to 175 K and radii to 5 % (an older release of the same catalogue).
+NIGRAHA_STARS = {"teff": (6104.8, 2777.5), "radius": (1.4272, 0.83650), "logg": (4.19037, 0.398806)}
+
 
 def read_views(
     path: Path,
@@ -147,6 +152,32 @@ def _log10(values: NDArray) -> NDArray[np.float64]:
     return np.log10(np.where(values > 0, values, np.nan))
 
 
+def _density(radius: NDArray, mass: NDArray, logg: NDArray) -> NDArray[np.float64]:
+    """Of the star, in units of the Sun's: from its mass, else from its surface gravity; NaN where unknown."""
+    radius = np.where(radius > 0, radius, np.nan)
+    by_mass = np.where(mass > 0, mass, np.nan) / radius**3
+    return np.where(np.isfinite(by_mass), by_mass, 10 ** (logg - SUN_LOGG) / radius)
+
+
+def duration_ratio(duration: NDArray, period: NDArray, depth: NDArray, density: NDArray) -> NDArray[np.float64]:
+    """Duration over that of a central transit on a circular orbit, as the hunt's own test of the duration has it.
+
+    Parameters
+    ----------
+    duration, period : (n,) days
+    depth : (n,) fraction
+    density : (n,) of the star, solar units
+
+    Returns
+    -------
+    (n,) NaN where unknown, and where such an orbit lies inside the star
+    """
+    with np.errstate(invalid="ignore"):
+        orbit = 4.2083 * np.cbrt(density) * np.cbrt(period) ** 2  # a / R*
+        sine = (1 + np.sqrt(np.clip(depth, 0, 1))) / orbit
+        return duration / (period / np.pi * np.arcsin(np.where(sine < 1, sine, np.nan)))
+
+
 def _astronet(columns: dict[str, NDArray], stars: dict[int, dict[str, float]]) -> tuple[Labelled, dict[str, int]]:
     tic = columns["tic_id"].astype(np.int64)
     period = columns["Period"].astype(np.float64)
@@ -159,6 +190,9 @@ def _astronet(columns: dict[str, NDArray], stars: dict[int, dict[str, float]]) -
             "duration_over_period": columns["Duration"] / period,  # days in the npz
             "log10_snr": _log10(columns["SN"]),
             **{name: of_stars(tic, stars, name) for name in ("tmag", "radius", "teff")},
+            "duration_ratio": duration_ratio(
+                columns["Duration"].astype(np.float64), period, depth_ppm * 1e-6, of_stars(tic, stars, "density")
+            ),
         },
     )
     whole, close = columns["global_view"].astype(np.float32), columns["local_view"].astype(np.float32)
@@ -173,6 +207,13 @@ def _nigraha(columns: dict[str, NDArray], stars: dict[int, dict[str, float]]) ->
     period = columns["Period"].astype(np.float64)
     depth = 1 - columns["Depth"].astype(np.float64)  # Depth is the flux at the bottom
     tmag = columns["TMag"].astype(np.float64)
+    star = {
+        name: NIGRAHA_STARS[name][0] + NIGRAHA_STARS[name][1] * columns[column].astype(np.float64)
+        for name, column in (("teff", "Teff"), ("radius", "Radius"), ("logg", "logg"))
+        if column in columns
+    }
+    nowhere = np.full(len(tic), np.nan)
+    density = _density(star.get("radius", nowhere), nowhere, star.get("logg", nowhere))
     scalars = _scalars(
         len(tic),
         {
@@ -181,8 +222,11 @@ def _nigraha(columns: dict[str, NDArray], stars: dict[int, dict[str, float]]) ->
             "duration_over_period": columns["Duration"] / 24 / period,  # hours
             "log10_snr": _log10(columns["snr"]),
             "tmag": np.where(np.isfinite(tmag), tmag, of_stars(tic, stars, "tmag")),
-            # the radii and temperatures of this set are standardised with unknown constants: taken from the other
-            **{name: of_stars(tic, stars, name) for name in ("radius", "teff")},
+            **{
+                name: np.where(star.get(name, nowhere) > 0, star.get(name, nowhere), np.nan)
+                for name in ("radius", "teff")
+            },
+            "duration_ratio": duration_ratio(columns["Duration"].astype(np.float64) / 24, period, depth, density),
         },
     )
     views, good = {}, np.ones(len(tic), dtype=bool)
@@ -252,11 +296,16 @@ def read_stars(path: Path) -> tuple[dict[int, dict[str, float]], dict[tuple[int,
                     ("tmag", "Tmag"),
                     ("radius", "star_rad"),
                     ("teff", "teff"),
+                    ("mass", "star_mass"),
+                    ("logg", "logg"),
                     ("ra", "RA"),
                     ("dec", "Dec"),
                 )
-                if line[column]
+                if line.get(column)
             }
+            density = float(_density(*(np.array(stars[tic].get(name, np.nan)) for name in ("radius", "mass", "logg"))))
+            if np.isfinite(density):
+                stars[tic]["density"] = density
     return stars, lines
 
 
