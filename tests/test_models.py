@@ -791,7 +791,7 @@ def test_networks_and_trees_are_weighed_and_neither_alone_is_what_is_said(traine
     assert eclipse[data.labelled.reason < 2].mean() > eclipse[data.labelled.reason == 3].mean() + 0.5
     alone = Committee(scorer.networks, scorer.preparation, scorer.architecture).look(data.labelled.rows)
     assert alone.trees is None
-    assert alone.planet == pytest.approx(seen.networks, abs=1e-9)
+    assert alone.planet == pytest.approx(seen.networks, abs=1e-4)  # batch-norms folded or not
 
 
 def test_the_weighing_of_two_opinions_is_right_where_one_knows_nothing():
