@@ -4,11 +4,15 @@ After AstroNet's two branches (Shallue & Vanderburg 2018, arXiv:1712.05044) with
 (He et al. 2016, arXiv:1512.03385). Imports only torch: it runs where astropy is not installed.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+_Convolution = tuple[Tensor, Tensor, int]  # weight, bias, stride
+_Block = tuple[_Convolution, _Convolution, Tensor]  # first, second, kernel of the shortcut
 
 # what the second output tells apart; "junk" is what people called neither planet nor binary without saying more
 REASONS = ("planet", "eclipsing_binary", "wrong_period", "blend", "variable", "systematic", "junk")
@@ -73,6 +77,8 @@ class Branch(nn.Module):
 class ResNet1D(nn.Module):
     """Logit of planet, and logits of the reasons."""
 
+    known: Tensor
+
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         a = architecture
@@ -106,6 +112,82 @@ class ResNet1D(nn.Module):
         seen = [self.whole(whole), self.close(close), self.numbers(scalars)]  # (n, 64), (n, 64), (n, 64)
         hidden = self.head(torch.cat(seen, dim=1))  # (n, 64)
         return self.planet(hidden).squeeze(1), self.reason(hidden) + self.known
+
+
+class Together:
+    """Networks of one architecture asked at once: batch-norms folded into kernels, all their channels side by side.
+
+    Several times faster than one after the other, and the same to the last bits of 32: each convolution runs once, in
+    as many groups as there are networks. For use only; nothing can be learnt through it.
+    """
+
+    def __init__(self, networks: Sequence[ResNet1D]) -> None:
+        self.members = len(networks)
+        with torch.no_grad():
+            self.whole = self._branch([network.whole for network in networks])
+            self.close = self._branch([network.close for network in networks])
+            rows = [[network.numbers[0], network.numbers[2], network.head[1], network.planet] for network in networks]
+            self.numbers, self.numbers_more, self.head, self.planet = (
+                _linear(layers) for layers in zip(*rows, strict=True)
+            )
+            self.reason = _linear([network.reason for network in networks])
+        self.known = networks[0].known
+
+    def _branch(self, branches: Sequence[Branch]) -> tuple[_Convolution, list[_Block]]:
+        stem = _joined([(branch.stem, branch.norm) for branch in branches])
+        blocks = []
+        for stage in zip(*(branch.stages for branch in branches), strict=True):
+            shortcut = torch.cat([block.shortcut.weight for block in stage])
+            blocks.append(
+                (
+                    _joined([(block.first, block.first_norm) for block in stage]),
+                    _joined([(block.second, block.second_norm) for block in stage]),
+                    shortcut,
+                )
+            )
+        return stem, blocks
+
+    def _pooled(self, x: Tensor, branch: tuple[_Convolution, list[_Block]]) -> list[Tensor]:
+        """Mean and maximum of every channel, (members, n, channels) each."""
+        (weight, bias, stride), blocks = branch
+        x = functional.conv1d(x, weight, bias, stride, 3).relu_()
+        for (first, first_bias, step), (second, second_bias, _), shortcut in blocks:
+            inner = functional.conv1d(x, first, first_bias, step, 2, 1, self.members).relu_()
+            inner = functional.conv1d(inner, second, second_bias, 1, 2, 1, self.members)
+            x = inner.add_(functional.conv1d(x, shortcut, None, step, 0, 1, self.members)).relu_()
+        return [pooled.unflatten(1, (self.members, -1)).transpose(0, 1) for pooled in (x.mean(dim=2), x.amax(dim=2))]
+
+    def __call__(self, whole: Tensor, close: Tensor, scalars: Tensor) -> tuple[Tensor, Tensor]:
+        """As ``ResNet1D`` has it, of each network: planet (members, n); reasons (members, n, 7)."""
+        numbers = _apply(self.numbers, scalars.expand(self.members, -1, -1)).relu_()
+        numbers = _apply(self.numbers_more, numbers).relu_()
+        seen = torch.cat([*self._pooled(whole, self.whole), *self._pooled(close, self.close), numbers], dim=2)
+        hidden = _apply(self.head, seen).relu_()
+        return _apply(self.planet, hidden).squeeze(2), _apply(self.reason, hidden) + self.known
+
+
+def _joined(layers: Sequence[tuple[nn.Conv1d, nn.BatchNorm1d]]) -> _Convolution:
+    """Convolutions with the batch-norm after each folded in, output channels in a row."""
+    folded = [_folded(layer, norm) for layer, norm in layers]
+    return torch.cat([weight for weight, _ in folded]), torch.cat([bias for _, bias in folded]), layers[0][0].stride[0]
+
+
+def _folded(layer: nn.Conv1d, norm: nn.BatchNorm1d) -> tuple[Tensor, Tensor]:
+    """Weight and bias of a convolution that does what it and the batch-norm after it do in use."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+    return layer.weight * gain[:, None, None], norm.bias - norm.running_mean * gain
+
+
+def _linear(layers: Sequence[nn.Linear]) -> tuple[Tensor, Tensor]:
+    """Weights (members, in, out) and biases (members, 1, out)."""
+    weight = torch.stack([layer.weight.T for layer in layers])
+    return weight.contiguous(), torch.stack([layer.bias for layer in layers])[:, None]
+
+
+def _apply(layer: tuple[Tensor, Tensor], x: Tensor) -> Tensor:
+    return torch.baddbmm(layer[1], x, layer[0])
 
 
 def parameters(network: nn.Module) -> int:

@@ -17,7 +17,7 @@ from models import networks
 from models.calibrate import Calibration, sigmoid
 from models.conformal import Conformal, disagreement, entropy
 from models.inputs import Preparation, Rows, SignalInputs, gather
-from models.networks import absent_classes, classes_of, in_use
+from models.networks import absent_classes, classes_of
 from models.registry import CONFORMAL, STARS, WEIGHTS, ModelRefused, read_json, verify_folder
 from models.resnet1d import REASONS
 from models.stack import STACK, TREES, Committee, Stack
@@ -46,7 +46,7 @@ class Scorer:
         self.sha256 = sha256
         self.networks = tuple(network.eval() for network in networks)
         self.preparation = preparation
-        self.committee = Committee([in_use(n) for n in self.networks], preparation, architecture, trees, stack)
+        self.committee = Committee(self.networks, preparation, architecture, trees, stack)
         self.calibration = calibration
         self.architecture = architecture
         self.classes = REASONS if architecture is None else classes_of(architecture)

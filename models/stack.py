@@ -4,8 +4,8 @@ The weights are those of a logistic regression on stars that taught neither, hel
 model without trees is its networks alone; the rest of the code need not know which it has.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,8 @@ from torch import nn
 
 from models.calibrate import sigmoid
 from models.inputs import Preparation, Rows, measure, raw_scalars, tensors
-from models.networks import classes_of
-from models.resnet1d import REASONS
+from models.networks import classes_of, in_use
+from models.resnet1d import REASONS, ResNet1D, Together
 from models.trees import Trees
 
 STACK = "stack.json"  # how the two are weighed; older models, and those of networks alone, have none
@@ -26,6 +26,7 @@ ECLIPSES = ("planet", "eclipsing_binary", "wrong_period", "blend")  # of the cla
 BATCH = 256
 SHARES = (1 / 3, 2 / 3)  # of networks and trees, as far as the calibration stars say nothing else
 HOLD = 100.0
+Asked = Callable[..., tuple[torch.Tensor, torch.Tensor]]
 _LEAST = 1e-12  # share of a class that no longer counts
 
 
@@ -79,15 +80,17 @@ class Opinion:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Committee:
-    """Everything that looks at a signal."""
+    """Everything that looks at a signal, as it is now: what networks learn later is not heard."""
 
     networks: Sequence[nn.Module]
     preparation: Preparation
     architecture: Any = None
     trees: Trees | None = None
     stack: Stack | None = None
+    _ask: Asked = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_ask", asked(self.networks))
         if (self.trees is None) != (self.stack is None):
             raise ValueError("trees need a stack, and a stack trees")
         if self.trees is not None:
@@ -98,8 +101,7 @@ class Committee:
 
     def look(self, rows: Rows) -> Opinion:
         """The opinion of every row."""
-        count = len(self.networks)
-        members = np.zeros((count, len(rows)))
+        members = np.zeros((len(self.networks), len(rows)))
         classes = np.zeros((len(rows), len(REASONS if self.architecture is None else classes_of(self.architecture))))
         grown = np.zeros((len(OUTPUTS), len(rows)))
         with torch.inference_mode():
@@ -108,10 +110,9 @@ class Committee:
                 some = rows.take(part)
                 measured = measure(some)
                 inputs = [torch.from_numpy(array) for array in tensors(some, self.preparation, measured)]
-                for k, network in enumerate(self.networks):
-                    planet, reason = network(*inputs)
-                    members[k, part] = planet.double().numpy()
-                    classes[part] += torch.softmax(reason.double(), dim=1).numpy() / count
+                planet, reason = self._ask(*inputs)
+                members[:, part] = planet.double().numpy()
+                classes[part] = torch.softmax(reason.double(), dim=2).mean(dim=0).numpy()
                 if self.trees is not None:
                     grown[:, part] = self.trees.logits(raw_scalars(some, self.preparation.scalars, measured[0]))
         return self.weigh(members, classes, grown if self.trees is not None else None)
@@ -125,6 +126,19 @@ class Committee:
             return Opinion(members, classes, by_networks, mean, by_networks, grown)
         weighed = self.stack.planet(members, grown[0][None])
         return Opinion(weighed, classes, self.stack.eclipse(by_networks, grown[1]), mean, by_networks, grown)
+
+
+def asked(networks: Sequence[nn.Module]) -> Asked:
+    """All networks at once, in use: (members, n) logits of planet and (members, n, k) logits of the classes."""
+    if all(isinstance(network, ResNet1D) for network in networks):
+        return Together([network for network in networks if isinstance(network, ResNet1D)])
+    folded = [in_use(network) for network in networks]
+
+    def one_by_one(*inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        said = [network(*inputs) for network in folded]
+        return torch.stack([planet for planet, _ in said]), torch.stack([reason for _, reason in said])
+
+    return one_by_one
 
 
 def of_eclipse(classes: NDArray[np.float64], names: Sequence[str]) -> NDArray[np.float64]:

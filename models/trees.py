@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 LEAVES = 16  # most leaves of a tree: each is a bit of a 16-bit word
 _ALL = np.uint16(0xFFFF)
-_TOGETHER = 512  # rows at once: what is made of them stays in the processor's cache
+_TOGETHER = 64  # rows at once: what is made of them stays in the processor's cache
 
 
 class TreesRefused(ValueError):

@@ -63,7 +63,7 @@ from models.inputs import (
     tensors,
 )
 from models.registry import MANIFEST, SHIPPED, ModelRefused, Registry, seal, verify_folder
-from models.resnet1d import REASONS, Architecture, ResNet1D, parameters
+from models.resnet1d import REASONS, Architecture, ResNet1D, Together, parameters
 from models.scorer import Scorer
 from models.stack import Committee, fit_weighing
 from models.train import Recipe, learning_rows, train_on
@@ -344,6 +344,24 @@ def test_the_network_has_the_shapes_and_the_size_it_says():
     planet, reasons = network(torch.zeros(3, 2, 201), torch.zeros(3, 8, 61), torch.zeros(3, 30))
     assert planet.shape == (3,)
     assert reasons.shape == (3, len(REASONS))
+
+
+def test_networks_asked_together_say_what_each_says_alone():
+    torch.manual_seed(3)
+    networks = [ResNet1D(Architecture(scalars=9, absent=("blend",))) for _ in range(3)]
+    inputs = [torch.randn(40, 2, 201), torch.randn(40, 8, 61), torch.randn(40, 9)]
+    for network in networks:  # batch-norms that are not the identity
+        network.train()
+        network(*(part * 2 + 1 for part in inputs))
+        network.eval()
+    with torch.inference_mode():
+        planet, reasons = Together(networks)(*inputs)
+        for k, network in enumerate(networks):
+            alone, told = network(*inputs)
+            assert planet[k].tolist() == pytest.approx(alone.tolist(), abs=1e-5)
+            known = torch.isfinite(told)
+            assert torch.equal(known, torch.isfinite(reasons[k]))
+            assert reasons[k][known].tolist() == pytest.approx(told[known].tolist(), abs=1e-5)
 
 
 def test_the_network_learns_a_tiny_set_by_heart():
