@@ -542,16 +542,20 @@ def _write_text(place: str, text: str, option: str) -> None:
 def _print_tree(found: Any, out: Any, indent: str = "") -> None:
     for name, value in found.items():
         if isinstance(value, list):
-            out.print(f"{indent}{name}", markup=False)
+            out.print(f"{indent}{name}", markup=False, soft_wrap=True)
             for row in value:
-                out.print(f"{indent}  " + "  ".join(f"{key} {each}" for key, each in row.items()), markup=False)
+                out.print(
+                    f"{indent}  " + "  ".join(f"{key} {each}" for key, each in row.items()),
+                    markup=False,
+                    soft_wrap=True,
+                )
         elif isinstance(value, dict) and not {"value", "low", "high"} <= set(value):
-            out.print(f"{indent}{name}", markup=False)
+            out.print(f"{indent}{name}", markup=False, soft_wrap=True)
             _print_tree(value, out, indent + "  ")
         elif isinstance(value, dict):
-            out.print(f"{indent}{name:<52}{_figure(value)}", markup=False)
+            out.print(f"{indent}{name:<52}{_figure(value)}", markup=False, soft_wrap=True)
         else:
-            out.print(f"{indent}{name:<52}{value}", markup=False)
+            out.print(f"{indent}{name:<52}{value}", markup=False, soft_wrap=True)
 
 
 def _figure(found: dict[str, Any]) -> str:
