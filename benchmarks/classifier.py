@@ -3,7 +3,6 @@
     python benchmarks/classifier.py folds --data ../shared/data/labelled_views  every fold learnt anew, judged once
     python benchmarks/classifier.py published --data ..                         the published split, as it is and purged
     python benchmarks/classifier.py ablate --data .. --only "no augmentation"   what a part of the recipe is worth
-    python benchmarks/classifier.py speed                                       signals a second of the shipped model
 
 Rows are dealt by StratifiedGroupKFold over connected groups of star and neighbour, so that no star and no eclipse
 shared by blended neighbours lies on both sides; the same folds serve triage, vetting and the follow-up truth. The
@@ -25,7 +24,6 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from hunter.bench.machine import installed, machine
@@ -33,9 +31,9 @@ from models import calibrate, conformal, networks
 from models.augment import Augmentation
 from models.datasets import Dataset, public_dataset
 from models.evaluate import average_precision, report, roc_auc, strata, with_interval
-from models.inputs import GLOBAL_LENGTH, LOCAL_LENGTH, SignalInputs, fit_preparation, gather
-from models.registry import WEIGHTS, Registry
-from models.scorer import Scorer, load_network
+from models.inputs import fit_preparation
+from models.registry import WEIGHTS
+from models.scorer import load_network
 from models.stack import Committee, Stack, fit_weighing, of_eclipse
 from models.train import JUDGED, RECIPES, VERSION, Recipe, fit_member, grow_trees, learning_rows, numbers_of, pinned
 
@@ -276,55 +274,9 @@ def published(data: Dataset, folder: Path, recipe: Recipe, seed: int, cache: Pat
     return result
 
 
-def signals(count: int, seed: int = 0) -> list[SignalInputs]:
-    """SIMULATED signals as a hunt folds them, gaps and all; only their cost matters."""
-    generator = np.random.default_rng(seed)
-    made = []
-    for _ in range(count):
-        parts: dict[str, Any] = {}
-        for name in ("global", "local", "secondary", "odd", "even"):
-            length = GLOBAL_LENGTH if name == "global" else LOCAL_LENGTH
-            phase = np.linspace(-2, 2, length)
-            parts[f"{name}_flux"] = generator.normal(0, 2e-4, length) - 1e-3 * (np.abs(phase) < 0.5)
-            parts[f"{name}_filled"] = generator.random(length) > 0.05
-        scalars: dict[str, float | None] = {
-            "log10_period": 0.5, "log10_depth": -3.0, "duration_over_period": 0.04, "log10_snr": 1.2, "tmag": 10.0,
-            "radius": 1.0, "teff": 5700.0, "duration_ratio": None,
-        }  # fmt: skip
-        made.append(SignalInputs(**parts, depth=1e-3, scalars=scalars))
-    return made
-
-
-def speed(count: int) -> dict[str, Any]:
-    """Signals a second of the serving shipped model on one core, by the processor's own clock."""
-    torch.set_num_threads(1)
-    folder = Registry(Path("nowhere")).current()
-    assert folder is not None
-    scorer = Scorer.load(folder)
-    made = signals(count)
-    rows = gather(made)
-    scorer.score(made[:64])
-
-    def rate(action) -> float:
-        taken = []
-        for _ in range(5):
-            began = time.process_time()
-            action()
-            taken.append(time.process_time() - began)
-        return round(count / min(taken))
-
-    return {
-        "model": folder.name,
-        "bytes": sum(item.stat().st_size for item in folder.iterdir()),
-        "signals": count,
-        "signals a second, from the views of a hunt": rate(lambda: scorer.score(made)),
-        "signals a second, from rows at the common resolution": rate(lambda: scorer.score_rows(rows)),
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("folds", "published", "ablate", "speed"))
+    parser.add_argument("what", choices=("folds", "published", "ablate"))
     parser.add_argument("--data", type=Path, default=Path("../shared/data/labelled_views"))
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"), help="joined to what it holds")
     parser.add_argument("--cache", type=Path, default=Path("/tmp/hunter-classifier"), help="what each fold said")
@@ -334,45 +286,41 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=list(ABLATIONS), help="which ablations")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resamples", type=int, default=500)
-    parser.add_argument("--signals", type=int, default=1024)
     given = parser.parse_args()
     recipe = RECIPES["shipped"]
     recipe = replace(recipe, members=given.members or recipe.members)
     found: dict[str, Any] = {}
-    if given.what == "speed":
-        found["speed"] = speed(given.signals)
+    data = public_dataset(given.data, JUDGED)
+    fold = dealt(data, given.folds)
+    use = list(range(given.use or given.folds))
+    about = {
+        "data": data.id,
+        "rows": int(np.isin(fold, use).sum()),
+        "groups": len(np.unique(data.group[np.isin(fold, use)])),
+        "folds": given.folds,
+        "folds used": len(use),
+        "seed": given.seed,
+        "recipe": asdict(recipe),
+        "recipe version": VERSION,
+    }
+    if given.what in ("folds", "published"):
+        said, seconds = all_folds(data, fold, recipe, given.seed, given.cache, use)
+    if given.what == "folds":
+        found["folds"] = (
+            about | {"training_cpu_seconds": round(seconds)} | judged(data, said, fold, use, given.resamples)
+        )
+    elif given.what == "published":
+        found["published split"] = about | published(
+            data, given.data, recipe, given.seed, given.cache, said, fold, given.resamples
+        )
     else:
-        data = public_dataset(given.data, JUDGED)
-        fold = dealt(data, given.folds)
-        use = list(range(given.use or given.folds))
-        about = {
-            "data": data.id,
-            "rows": int(np.isin(fold, use).sum()),
-            "groups": len(np.unique(data.group[np.isin(fold, use)])),
-            "folds": given.folds,
-            "folds used": len(use),
-            "seed": given.seed,
-            "recipe": asdict(recipe),
-            "recipe version": VERSION,
-        }
-        if given.what in ("folds", "published"):
-            said, seconds = all_folds(data, fold, recipe, given.seed, given.cache, use)
-        if given.what == "folds":
-            found["folds"] = (
-                about | {"training_cpu_seconds": round(seconds)} | judged(data, said, fold, use, given.resamples)
-            )
-        elif given.what == "published":
-            found["published split"] = about | published(
-                data, given.data, recipe, given.seed, given.cache, said, fold, given.resamples
-            )
-        else:
-            table = {}
-            for name in given.only:
-                changed = replace(recipe, **ABLATIONS[name])
-                said, _ = all_folds(data, fold, changed, given.seed, given.cache, use)
-                table[name] = summary(judged(data, said, fold, use, 20))
-                tell(f"{name}: {table[name]}")
-            found["ablations"] = about | {"table": table}
+        table = {}
+        for name in given.only:
+            changed = replace(recipe, **ABLATIONS[name])
+            said, _ = all_folds(data, fold, changed, given.seed, given.cache, use)
+            table[name] = summary(judged(data, said, fold, use, 20))
+            tell(f"{name}: {table[name]}")
+        found["ablations"] = about | {"table": table}
     before = json.loads(given.out.read_text()) if given.out.exists() else {}
     found = before | found
     for name in set(found) - set(before) | {next(iter(found))}:
