@@ -133,7 +133,7 @@ def cross_validate(
         prior.append(scorer.calibration.training_prior)
         told = scorer.score_rows(labelled.rows.take(rows), prior[-1]) if len(rows) else []
         said[0, rows] = [row["probability"] for row in told]
-        said[1, rows] = [eclipse_of(row) for row in told]
+        said[1, rows] = [row["eclipse_probability"] for row in told]
     judged = np.flatnonzero(np.isfinite(said[0]))
     part, group = labelled.take(judged), data.group[judged]
     pooled = report(
@@ -167,10 +167,3 @@ def cross_validate(
                 "pooled": pooled.get(place, {}).get(name),
             }
     return result | {"pooled": pooled | strata(part, said[0, judged], group, resamples)}
-
-
-def eclipse_of(said: dict[str, Any]) -> float:
-    """Probability of a planet or a binary, out of what a scorer says of a row."""
-    if "eclipse_probability" in said:
-        return float(said["eclipse_probability"])
-    return float(said["classes"]["planet"] + said["classes"].get("eclipsing_binary", 0.0))

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from hunter import __version__
-from hunter.cli import bench, care, completeness, datasets, hunting, looking, registry, training
+from hunter.cli import bench, care, completeness, datasets, evaluating, hunting, looking, registry, training
 from hunter.cli.common import summary
 
 app = typer.Typer(
@@ -50,7 +50,7 @@ for command in (
     looking.verify,
     care.retry,
     training.train,
-    training.evaluate,
+    evaluating.evaluate,
 ):
     app.command(short_help=summary(command))(command)
 for group in (looking.export, care.database, datasets.dataset, registry.models, bench.bench):

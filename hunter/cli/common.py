@@ -1,6 +1,7 @@
 """What the commands share: options, output on the right stream, the errors of the command line."""
 
 import difflib
+import errno
 import inspect
 import json
 import os
@@ -115,3 +116,22 @@ def make_home(home: Path) -> Path:
         why = (error.strerror or str(error)).lower()
         raise HomeUnusable(f"{home} cannot be written ({why}): make it writable, or name another --home") from None
     return home
+
+
+def write_text(place: str, text: str, option: str) -> None:
+    """Write what an option asked for to its file, whole or not at all, or to stdout for ``-``."""
+    if place == "-":
+        sys.stdout.write(text)
+        return
+    from candidates.files import write_durably
+
+    path = Path(place).expanduser()
+    if path.is_dir():
+        raise WrongUsage(f"{option} {place}: is a folder; name a file in it, or - for stdout")
+    try:
+        write_durably(path, text.encode())
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise HomeUnusable(f"{path} cannot be written ({error.strerror}): name another {option}") from None
+    say(f"{option.strip('-')}: {path}")
