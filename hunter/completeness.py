@@ -9,11 +9,8 @@ import dataclasses
 import hashlib
 import json
 import math
-import multiprocessing
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +18,8 @@ from typing import Any
 
 from hunter.archives.base import Archive, Fetched, FoundTarget
 from hunter.checkpoints import SHAPE, Damaged, decode, digest_of
-from hunter.engine import Night, NightFailed, pin_threads, stop_signals
+from hunter.engine import Night, pin_threads, stop_signals
+from hunter.processes import in_processes
 from hunter.settings import Settings
 from hunter.worker import choose_backend, results_folder, versions
 from pipeline import completeness as recovering
@@ -224,18 +222,6 @@ def _do(job: _Job) -> tuple[dict[str, Any], list[Trial]] | str:
     return {"periods": list(subject.periods), "own_signals": own, "notes": list(subject.notes)}, trials
 
 
-def _child() -> None:
-    """A worker process: the parent decides what a signal means, and takes it along when it dies."""
-    import signal
-    import threading
-
-    from hunter.worker import _die_with_parent
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-
-
 def plan_of(settings: Settings, injections: InjectionSettings, seed: int, number: int) -> Plan:
     """The plan for the settings in force."""
     backend = choose_backend(settings.compute.backend)
@@ -282,7 +268,7 @@ def carry_out(
     night = Night()
     with stop_signals(night) as stop:
         jobs = _jobs(sources, plan, folder, outcome, say)
-        for job, result in _run(jobs, workers, stop.is_set):
+        for job, result in in_processes(jobs, _do, workers, stop.is_set):
             done = next(item for item in outcome.done if item.digest == job.digest)
             if isinstance(result, str):
                 if (done.target.name, result) not in outcome.skipped:
@@ -333,41 +319,6 @@ def _jobs(
             chunks.setdefault(number // CHUNK, []).append(number)
         for numbers in chunks.values():
             yield _Job(digest, loaded, plan, tuple(numbers))
-
-
-def _run(jobs: Iterable[_Job], workers: int, stopped: Callable[[], bool]) -> Iterator[tuple[_Job, Any]]:
-    """Do the jobs, here or in other processes, until all are done or none may be begun any more."""
-    if workers == 1:
-        for job in jobs:
-            if stopped():
-                return
-            yield job, _do(job)
-        return
-    context = multiprocessing.get_context("spawn")
-    waiting = iter(jobs)
-    running: dict[Future[Any], _Job] = {}
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_child) as pool:
-        try:
-            more = True
-            while more or running:
-                while more and len(running) < 2 * workers and not stopped():
-                    fresh = next(waiting, None)
-                    more = fresh is not None
-                    if fresh is not None:
-                        running[pool.submit(_do, fresh)] = fresh
-                if stopped():
-                    more = False
-                    running = {future: job for future, job in running.items() if not future.cancel()}
-                finished, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    yield running.pop(future), future.result()
-        except BrokenProcessPool:
-            raise NightFailed(
-                "a worker process died, perhaps for want of memory: give fewer --workers and run the same command "
-                "again; what was finished is kept"
-            ) from None
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
 
 
 # ------------------------------------------------------------------------------------------------ what is kept

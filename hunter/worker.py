@@ -316,7 +316,7 @@ def main(settings: Settings, connection: Any, stop: Any, budget: Any) -> None:
     # the parent decides what a signal means; a Ctrl-C reaches the whole group
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    threading.Thread(target=die_with_parent, daemon=True).start()
 
     def report(kind: str, what: Any) -> None:
         connection.send((kind, what))
@@ -342,7 +342,7 @@ def main(settings: Settings, connection: Any, stop: Any, budget: Any) -> None:
             report("broken", (f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error))))
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     multiprocessing.connection.wait([parent.sentinel])

@@ -3,13 +3,10 @@
 import hashlib
 import json
 import math
-import multiprocessing
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,6 +17,7 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from hunter.checkpoints import digest_of
+from hunter.processes import in_processes
 from hunter.training_sets.naming import Named
 from models.datasets import Labelled, ViewsRefused, join_labelled, label
 from models.datasets.snapshots import pack, unpack
@@ -135,62 +133,6 @@ def carry_out(
     return work, [kept[job.name] for job in jobs if job.name in kept]
 
 
-def in_processes(
-    jobs: Iterable[Any], do: Callable[[Any], Any], workers: int, stopped: Callable[[], bool]
-) -> Iterator[tuple[Any, Any]]:
-    """Do the jobs, here or in other processes, until all are done or none may be begun any more.
-
-    Raises
-    ------
-    NightFailed
-        If a worker process dies.
-    """
-    from hunter.engine import NightFailed
-
-    if workers == 1:
-        for job in jobs:
-            if stopped():
-                return
-            yield job, do(job)
-        return
-    waiting = iter(jobs)
-    running: dict[Future[Any], Any] = {}
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_child) as pool:
-        try:
-            more = True
-            while more or running:
-                while more and len(running) < 2 * workers and not stopped():
-                    fresh = next(waiting, None)
-                    more = fresh is not None
-                    if fresh is not None:
-                        running[pool.submit(do, fresh)] = fresh
-                if stopped():
-                    more = False
-                    running = {future: job for future, job in running.items() if not future.cancel()}
-                finished, _ = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    yield running.pop(future), future.result()
-        except BrokenProcessPool:
-            raise NightFailed(
-                "a worker process died, perhaps for want of memory: give fewer --workers and run the same command "
-                "again; what was finished is kept"
-            ) from None
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _child() -> None:
-    """A worker process: the parent decides what a signal means, and takes it along when it dies."""
-    import signal
-    import threading
-
-    from hunter.worker import _die_with_parent
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-
-
 def do(job: Job) -> tuple[list[Found], Counter[str]]:
     """The labelled signals of one job's stars, and what was left out, by reason."""
     found: list[Found] = []
@@ -265,7 +207,7 @@ def collect(paths: Sequence[Path], source: str) -> tuple[Labelled, dict[str, Any
             parts.append(labelled)
             extras.append(extra)
     if not parts:
-        raise ViewsRefused("no signal was found in any of the stars: nothing to learn from")
+        raise ViewsRefused("no labelled signal was found in any of the stars: nothing to learn from")
     joined = join_labelled(parts)
     joined = replace(joined, place=np.arange(len(joined)), source=np.full(len(joined), source, dtype="U16"))
     extra = {name: np.concatenate([part[name] for part in extras]) for name in extras[0]}
