@@ -28,3 +28,18 @@ def shared_data() -> Path:
     if not (SHARED_DATA / "truth.csv").exists():
         pytest.skip(f"REAL DATA ABSENT: {SHARED_DATA} is not on this machine; simulated files cover the same behaviour")
     return SHARED_DATA
+
+
+@pytest.fixture
+def run(capfd):
+    """Run a command in this process: exit code, stdout, stderr."""
+    from hunter.__main__ import main
+
+    def command(*arguments):
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main([str(argument) for argument in arguments])
+        out, err = capfd.readouterr()
+        return end.value.code, out, err
+
+    return command

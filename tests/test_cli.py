@@ -68,20 +68,6 @@ def hunted(hunted_once, tmp_path):
     return Path(shutil.copytree(hunted_once, tmp_path / "hunt"))
 
 
-@pytest.fixture
-def run(capfd):
-    """Run a command in this process: exit code, stdout, stderr."""
-
-    def command(*arguments):
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main([str(argument) for argument in arguments])
-        out, err = capfd.readouterr()
-        return end.value.code, out, err
-
-    return command
-
-
 def names(home):
     with Reader(home / "state" / "hunter.sqlite") as reader:
         return [row["name"] for row in reader.candidates()]

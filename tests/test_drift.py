@@ -6,7 +6,6 @@ import math
 import numpy as np
 import pytest
 
-from hunter.__main__ import main
 from hunter.drifting import drift_of, read_scored, status_line
 from models.drift import DriftSettings, find_drift, stability_index
 from state.reading import Reader
@@ -129,17 +128,6 @@ def write_hunt(home, nights: int, each: int, shifted: int | None = None, seed: i
                 run = PhaseRun(claim.id, "score", 1, "d", at=now + 60)
                 state.record([run], {claim.id: claim.token}, now + 60)
                 state.finish(claim, Status.CLEARED, "low", now + 61, signals=signals, model="f" * 64)
-
-
-@pytest.fixture
-def run(capfd):
-    def command(*arguments):
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main([str(argument) for argument in arguments])
-        return end.value.code, *capfd.readouterr()
-
-    return command
 
 
 def test_a_quiet_hunt_is_quiet_and_says_so_among_its_events(run, tmp_path):

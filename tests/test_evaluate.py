@@ -10,7 +10,6 @@ import pytest
 import torch
 from test_models import astronet_file, make_labelled
 
-from hunter.__main__ import main
 from models.datasets import assemble
 from models.evaluate import (
     COLUMNS,
@@ -43,17 +42,6 @@ def home(data, tmp_path_factory):
     train_on(data, folder / "models", recipe, name="tiny", resamples=20)
     Registry(folder / "models").promote("tiny")
     return folder
-
-
-@pytest.fixture
-def run(capfd):
-    def command(*arguments):
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main([str(argument) for argument in arguments])
-        return end.value.code, *capfd.readouterr()
-
-    return command
 
 
 def one_line(text: str) -> str:

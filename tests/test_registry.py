@@ -12,7 +12,6 @@ from small_hunts import make_settings, make_sky, open_queued, rows, train_tiny
 from test_models import make_signal
 
 from hunter import worker
-from hunter.__main__ import main
 from models.foreign import describe, import_weights, read_checkpoint
 from models.gates import GateSettings, judge, missed, same_stars
 from models.registry import MANIFEST, ModelRefused, Registry, verify_folder
@@ -24,17 +23,6 @@ torch.set_num_threads(1)
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory) -> Path:
     return train_tiny(tmp_path_factory.mktemp("tiny"))
-
-
-@pytest.fixture
-def run(capfd):
-    def command(*arguments):
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main([str(argument) for argument in arguments])
-        return end.value.code, *capfd.readouterr()
-
-    return command
 
 
 def one_line(text: str) -> str:

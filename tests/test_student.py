@@ -11,7 +11,6 @@ import torch
 from safetensors.torch import load_file
 from test_models import astronet_file, make_labelled, make_signal
 
-from hunter.__main__ import main
 from models import networks
 from models.datasets import assemble
 from models.registry import WEIGHTS, ModelRefused
@@ -171,17 +170,6 @@ def test_a_weight_file_of_another_student_is_refused(student):
     wider = replace(scorer.architecture, width=16)
     with pytest.raises(ModelRefused, match="another architecture"):
         networks.fit_tensors(stored, wider, "some file")
-
-
-@pytest.fixture
-def run(capfd):
-    def command(*arguments):
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main([str(argument) for argument in arguments])
-        return end.value.code, *capfd.readouterr()
-
-    return command
 
 
 def test_a_student_is_taught_by_one_command(taught, run, tmp_path):

@@ -15,7 +15,6 @@ import torch
 from safetensors.torch import load_file, save_file
 from test_models import astronet_file, make_labelled
 
-from hunter.__main__ import main
 from hunter.cli.training import Pace
 from models.datasets import assemble
 from models.evaluate import roc_auc
@@ -43,17 +42,6 @@ def views(tmp_path_factory):
     folder = tmp_path_factory.mktemp("views")
     astronet_file(folder / "astronet_triage_views.npz", make_labelled(120))
     return folder
-
-
-@pytest.fixture
-def run(capfd):
-    def command(*arguments):
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main([str(argument) for argument in arguments])
-        return end.value.code, *capfd.readouterr()
-
-    return command
 
 
 def one_line(text: str) -> str:
