@@ -25,7 +25,7 @@ ALIASES = (1.0, 0.5, 2.0, 1.0 / 3.0, 3.0, 2.0 / 3.0, 1.5)
 LONGEST_FIT = 1.5  # a fitted duration over the longest one tried
 FIT_MAY_LOSE = 0.9  # of the detected signal-to-noise a fitted shape must keep
 OWN_NOISE = 1.5  # signal-to-noise without a signal's own transits over that with them, beyond which it is believed
-CERTAIN = 8.0  # signal-to-noise beyond which scrambles add nothing: noise gets there less than once in a billion
+CERTAIN = 8.0  # signal-to-noise beyond which scrambles add nothing: white noise hardly ever gets there
 ONE_IN_A_THOUSAND = 3.09  # standard deviations of a normal
 FEW_TRANSITS = 3  # up to this many, each must be significant alone
 
