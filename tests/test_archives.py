@@ -401,7 +401,7 @@ def test_what_was_decoded_and_never_read_is_forgotten(tmp_path, monkeypatch):
     archive = FolderArchive(tmp_path)
     fetched(archive, "TIC 5")
     (size,) = archive.kept_bytes()
-    monkeypatch.setattr("hunter.archives.folder.KEPT_BYTES", 2 * size)
+    monkeypatch.setattr("hunter.archives.fresh.KEPT_BYTES", 2 * size)
     fetched(archive, "TIC 6")
     fetched(archive, "TIC 7")
     assert archive.kept_bytes() == (size, size)

@@ -18,7 +18,9 @@ from pathlib import Path
 
 from hunter.archives import formats
 from hunter.archives.base import ArchiveEmpty, Fetched, FoundTarget
+from hunter.archives.choosing import choose, rank
 from hunter.archives.fits_file import inflate_head
+from hunter.archives.fresh import Fresh, signature
 from hunter.archives.identity import Identity, merge
 from hunter.archives.readers.table import NotALightCurve
 from hunter.archives.settings import ArchiveSettings
@@ -33,9 +35,7 @@ INDEX_VERSION = 1  # raised when identities are read in another way
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".dat", ".tbl", ".lc", ".ecsv")
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".tar.gz", ".7z", ".rar", ".fits.fz", ".fits.bz2", ".fits.xz", ".fits.zst")
 UNWRITABLE_NAME = "its name holds characters that cannot be written: rename it"
-PLAIN_CADENCE = 60.0  # seconds; shorter cadences show the same photons in more rows
 NAMED_AT_MOST = 5  # files named in a line of text
-KEPT_BYTES = 64 * 2**20  # of arrays whose bytes were checked just now, until they are read
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class FolderArchive:
         self.sectors = frozenset(sectors)
         self.only = frozenset(os.path.relpath(path, self._root) for path in only)
         self.ignored: tuple[tuple[str, str], ...] = ()
-        self._fresh: dict[Product, tuple[_Signature | None, Observation]] = {}
+        self._fresh = Fresh()
 
     def targets(self) -> Iterator[FoundTarget]:
         """Yield every target of the folder, sorted by kind and key.
@@ -120,7 +120,8 @@ class FolderArchive:
             raise ArchiveEmpty(self._nothing())
         for (kind, name), files in sorted(found.items()):
             files.sort(key=lambda entry: entry.path)
-            identities = sorted((e.identity for e in files if e.identity is not None), key=self._rank)
+            identities = [e.identity for e in files if e.identity is not None]
+            identities.sort(key=lambda identity: rank(identity, self.settings.prefer))
             star = reduce(merge, (identity.star for identity in identities), Star())
             digest = hashlib.sha256(json.dumps([(e.path, e.size, e.mtime_ns) for e in files]).encode()).hexdigest()
             priority = 0.0 if star.tmag is None else max(0.0, 20.0 - star.tmag)
@@ -144,35 +145,8 @@ class FolderArchive:
         ArchiveUnavailable
             If the disk failed to answer for one of them.
         """
-        refused: list[tuple[str, str]] = []
-        superseded: list[tuple[str, str]] = []
-        notes: list[tuple[str, str]] = []
-        taken: list[tuple[Identity, Product]] = []
-        for choices in self._by_sector(target, sources, refused):
-            best: formats.Checked | None = None
-            for source, identity in choices:
-                if best is not None and identity.part == best.identity.part:
-                    superseded.append((source, self._why(best, identity)))
-                    continue
-                if best is not None and not self._same_product(best.identity, identity):
-                    superseded.append((source, self._why(best, identity)))
-                    continue
-                try:
-                    seen = _signature(source)
-                    checked = formats.check(Path(source), self.settings.columns)
-                    self._expect(target, checked.identity, source)
-                except UnusableData as error:
-                    refused.append((source, str(error)))
-                    continue
-                best = checked
-                taken.append((checked.identity, checked.product))
-                self._keep(checked, seen)
-                notes += [(source, note) for note in checked.notes]
-        if not taken:
-            raise UnusableData(_reasons(refused))
-        star = reduce(merge, (identity.star for identity, _ in sorted(taken, key=lambda pair: self._rank(pair[0]))))
-        products = sorted((product for _, product in taken), key=lambda p: (p.mission, p.sector or 0, p.uri))
-        return Fetched(tuple(products), tuple(refused), star, tuple(superseded), tuple(notes))
+        paths = {source: Path(source) for source in sources}
+        return choose(target, paths, self.settings, self.combine, self._identify_source, self._check_source)
 
     def read(self, product: Product) -> Observation:
         """Read a checked product; a file changed since is refused.
@@ -187,20 +161,12 @@ class FolderArchive:
         ArchiveUnavailable
             If the disk failed to answer.
         """
-        seen, observation = self._fresh.pop(product, (None, None))
-        if observation is not None and seen is not None and seen == _signature(product.uri):
-            return observation
-        return formats.read(product, self.settings.columns)
-
-    def _keep(self, checked: formats.Checked, seen: "_Signature | None") -> None:
-        """Remember what was decoded until it is read, the latest files first."""
-        self._fresh[checked.product] = (seen, checked.observation)
-        while sum(self.kept_bytes()) > KEPT_BYTES:
-            del self._fresh[next(iter(self._fresh))]
+        observation = self._fresh.take(product, Path(product.uri))
+        return formats.read(product, self.settings.columns) if observation is None else observation
 
     def kept_bytes(self) -> tuple[int, ...]:
         """The sizes of what was checked and not yet read, the oldest first."""
-        return tuple(_bytes_of(observation) for _, observation in self._fresh.values())
+        return self._fresh.sizes()
 
     def ignored_line(self) -> str:
         """One line that counts and names what was left aside; empty where nothing was."""
@@ -211,73 +177,20 @@ class FolderArchive:
         files = "file that is" if len(self.ignored) == 1 else "files that are"
         return f"{len(self.ignored)} {files} no light curve left aside: {names}{more}"
 
-    # ---- which product of a sector
+    # ---- what choosing asks
 
-    def _rank(self, identity: Identity) -> tuple:
-        """Order of preference, the best first: author, plain cadence, shorter cadence, newer release."""
-        authors = [author.upper() for author in self.settings.prefer]
-        author = identity.author.upper()
-        place = authors.index(author) if author in authors else len(authors)
-        cadence = identity.cadence_seconds or 0.0
-        # 20-s TESS and 1-min Kepler rows are the photons of the plain product again
-        return place, author, 0 < cadence < PLAIN_CADENCE - 1e-6, round(cadence)
-
-    def _by_sector(
-        self, target: Target, sources: Sequence[str], refused: list[tuple[str, str]]
-    ) -> list[list[tuple[str, Identity]]]:
-        """The sources of each sector, best first; what is no light curve or of another star goes to ``refused``."""
-        groups: dict[tuple, list[tuple[str, Identity]]] = {}
-        for source in sorted(sources):
-            try:
-                identity = self._identify_source(source)
-                self._expect(target, identity, source)
-            except UnusableData as error:
-                refused.append((source, str(error)))
-                continue
-            # files that name no sector cannot replace one another
-            place = (identity.mission, identity.sector) if identity.sector is not None else (identity.mission, source)
-            groups.setdefault(place, []).append((source, identity))
-        ordered = sorted(groups.items(), key=lambda item: (item[0][0], str(item[0][1]).zfill(12)))
-        return [self._ordered(choices) for _, choices in ordered]
-
-    def _ordered(self, choices: list[tuple[str, Identity]]) -> list[tuple[str, Identity]]:
-        """Sort the products of one sector: rank, then piece, then the newest release."""
-        newest = sorted(choices, key=lambda choice: (choice[1].release, choice[0]), reverse=True)
-        return sorted(newest, key=lambda choice: (self._rank(choice[1]), choice[1].part))
-
-    def _same_product(self, one: Identity, other: Identity) -> bool:
-        return self._rank(one) == self._rank(other) and bool(one.part) and bool(other.part)
-
-    def _why(self, best: formats.Checked, loser: Identity) -> str:
-        """Say why a file was left aside for a better one."""
-        winner, name = best.identity, Path(best.product.uri).name
-        if winner.author != loser.author:
-            return f"{name} by {winner.author} is preferred to {loser.author}: [archive] prefer"
-        if self._rank(winner) != self._rank(loser):
-            return f"{name} has the plain cadence of the same photons"
-        if winner.release == loser.release:
-            return f"{name} is the same release of the same sector"
-        return (
-            f"{name} is newer: release {winner.data_release}, {winner.processing or 'processing unknown'}, "
-            f"{winner.created or 'date unknown'}"
-        )
-
-    def _identify_source(self, source: str) -> Identity:
-        path = Path(source)
+    def _identify_source(self, source: str, path: Path) -> Identity:
         if "\\" in source and not path.exists():  # `_shown` has escaped it
             raise UnusableData(UNWRITABLE_NAME)
         if not self._root.exists():
             raise ArchiveUnavailable(f"the folder {self._root} is not there: is the disk mounted?")
         return formats.identify(path)
 
-    def _expect(self, target: Target, identity: Identity, source: str) -> None:
-        """Refuse a file that holds another star or sector than the one asked for."""
-        path = os.path.relpath(source, self._root)
-        key = identity.target_key(path, self.combine)
-        if target.kind == "FILE" or (identity.kind == target.kind and key == target.key):
-            return
-        star = f"{identity.kind} {key}" if identity.kind != "FILE" else "no star by name"
-        raise UnusableData(f"it holds {star} and {target.name} was asked for")
+    def _check_source(self, source: str, path: Path) -> formats.Checked:
+        seen = signature(path)
+        checked = formats.check(path, self.settings.columns, source)
+        self._fresh.keep(checked, seen)
+        return checked
 
     # ---- walking and remembering
 
@@ -357,38 +270,6 @@ class FolderArchive:
             log.warning("%s could not be written, so that every start reads all headers: %s", index, error)
             with contextlib.suppress(OSError):  # the folder may be what is missing
                 partial.unlink()
-
-
-_Signature = tuple[int, int, int, int, int]
-
-
-def _signature(source: str) -> _Signature | None:
-    """What changes when a file is written to or replaced; None where it cannot be asked."""
-    try:
-        facts = os.stat(source)
-    except OSError:
-        return None
-    return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
-
-
-def _bytes_of(observation: Observation) -> int:
-    columns = (
-        observation.time,
-        observation.flux,
-        observation.flux_err,
-        observation.quality,
-        observation.centroid_column,
-        observation.centroid_row,
-    )
-    return sum(column.nbytes for column in columns if column is not None)
-
-
-def _reasons(refused: Sequence[tuple[str, str]]) -> str:
-    """One line for a target of which nothing is left."""
-    if not refused:
-        return "no file belongs to it any more"
-    told = "; ".join(f"{Path(source).name}: {reason}" for source, reason in refused[:3])
-    return told + (f"; and {len(refused) - 3} more files" if len(refused) > 3 else "")
 
 
 def _tree(folder: Path) -> Iterator[tuple[Path, os.stat_result | str]]:
