@@ -40,6 +40,13 @@ _CANDIDATES = """
         SELECT max(x.id) FROM reviews AS x WHERE x.target_id = c.target_id AND x.ephemeris_key = c.ephemeris_key)
 """
 
+_SUSPECTS = (
+    "SELECT count(*) AS n FROM targets WHERE status = 'QUEUED' AND ready AND suspect",
+    "SELECT count(*) AS n FROM targets WHERE status = 'QUEUED' AND NOT ready AND suspect",
+)
+_READY = """SELECT count(*) AS n FROM (
+    SELECT 1 FROM targets WHERE status = 'QUEUED' AND ready AND NOT suspect LIMIT 1000) AS first"""
+
 _FINISHED = {"last_5_minutes": 300, "last_hour": 3600, "last_24_hours": 86_400}
 
 
@@ -90,9 +97,9 @@ class Reader:
         -------
         dict
             ``total``; ``counts`` of every status; ``phases`` {phase: targets that have done it}; ``finished``
-            {last_5_minutes, last_hour, last_24_hours}, to ten seconds; ``queue`` {queued, suspects, running,
-            deferred, next_due}; ``workers``, newest heartbeat first, each with ``age`` in seconds; ``failures``,
-            one a class with ``n`` and an ``example``; ``candidates`` and ``events``, newest first;
+            {last_5_minutes, last_hour, last_24_hours}, to ten seconds; ``queue`` {queued, suspects, ready (counted to
+            1,000), running, deferred, next_due}; ``workers``, newest heartbeat first, each with ``age`` in seconds;
+            ``failures``, one a class with ``n`` and an ``example``; ``candidates`` and ``events``, newest first;
             ``first_activity`` and ``last_activity``, ``None`` before there is any.
         """
         counted: dict[str, dict[str, int]] = {"status": {}, "phase": {}, "error": {}}
@@ -113,7 +120,8 @@ class Reader:
             "finished": {name: self._finished_since(now - seconds) for name, seconds in _FINISHED.items()},
             "queue": {
                 "queued": counts[Status.QUEUED],
-                "suspects": int(self._value("SELECT count(*) AS n FROM targets WHERE status = 'QUEUED' AND suspect")),
+                "suspects": sum(int(self._value(query)) for query in _SUSPECTS),
+                "ready": min(int(self._value(_READY)), counts[Status.QUEUED]),
                 "running": counts[Status.RUNNING],
                 "deferred": counts[Status.DEFERRED],
                 "next_due": self._value("SELECT min(next_at) AS n FROM targets WHERE status = 'DEFERRED'"),

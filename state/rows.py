@@ -33,6 +33,7 @@ class NewTarget:
     star: Mapping[str, float | None] = field(default_factory=dict)  # what a header or a catalogue knows
     priority: float = 0.0  # higher goes first
     sector: int | None = None
+    remote: bool = False  # its files come from far away, through the courier
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,3 +130,84 @@ class CandidateRow:
     html_file: str = ""
     html_sha256: str = ""
     published_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message to a person; the same ``dedup`` is sent once to a channel, however often it is posted."""
+
+    dedup: str
+    channel: str
+    kind: str  # "candidate", "sector", "stuck", "disk", "digest", ..
+    payload: Mapping[str, Any]  # stored as JSON
+
+
+@dataclass(frozen=True, slots=True)
+class OwedMessage:
+    """A message that waits to be sent."""
+
+    id: int
+    message: Message
+    created_at: float
+    tries: int  # before this one
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseRow:
+    """How far one product of one sector has come; see ``hunter/releases.py`` for what moves it."""
+
+    sector: int
+    product: str
+    status: str = "unseen"  # unseen, ingesting, settled, enumerated, drift or held
+    count: int | None = None  # rows the archive counts
+    script_lines: int | None = None
+    script_hash: str | None = None
+    script_etag: str | None = None
+    script_modified: str | None = None
+    same_polls: int = 0  # polls in a row with this count
+    same_since: float | None = None
+    polled_at: float | None = None  # last answer
+    looked_at: float | None = None  # last question, answered or not
+    failed_polls: int = 0  # in a row
+    listed: int = 0  # files
+    enumerated_at: float | None = None
+    described_at: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedProduct:
+    """A file that an archive lists."""
+
+    uri: str
+    kind: str  # of the target it belongs to
+    key: str
+    sector: int | None
+    product: str
+    version: str = ""  # another one: the archive has replaced the file under the same name
+    size_advised: int | None = None  # bytes, as the archive believes
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedProduct:
+    """A file that was fetched and passed every check."""
+
+    uri: str
+    path: str  # relative to the file store
+    size: int
+    sha256: str
+    etag: str | None = None
+    processing: str | None = None
+    data_release: int | None = None
+    created: str | None = None
+    retrieved_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ListingReport:
+    """What became of the files that were listed."""
+
+    added: int = 0
+    changed: int = 0  # another version than before: to be fetched again
+    unchanged: int = 0
+    returned: int = 0  # delisted before, and listed again

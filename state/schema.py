@@ -62,9 +62,13 @@ targets = Table(
     Column("best_snr", Double),
     Column("added_at", Double, nullable=False),
     Column("changed_at", Double, nullable=False),
+    Column("remote", Boolean, nullable=False, server_default=text("false")),  # its files come from far away
+    Column("ready", Boolean, nullable=False, server_default=text("true")),  # its files are here
     UniqueConstraint("kind", "key", name="targets_kind_key"),
-    _queue_index("targets_queue", "status = 'QUEUED' AND NOT suspect"),
-    _queue_index("targets_suspects", "status = 'QUEUED' AND suspect"),
+    _queue_index("targets_queue", "status = 'QUEUED' AND ready AND NOT suspect"),
+    _queue_index("targets_suspects", "status = 'QUEUED' AND ready AND suspect"),
+    _queue_index("targets_wanted", "status = 'QUEUED' AND NOT ready AND NOT suspect"),
+    _queue_index("targets_wanted_suspects", "status = 'QUEUED' AND NOT ready AND suspect"),
     Index(
         "targets_deferred",
         "next_at",
@@ -206,6 +210,89 @@ workers = Table(
     Column("status", Text, nullable=False),
     Column("message", Text, nullable=False),
     Column("stopped_at", Double),
+    Column("role", Text, nullable=False, server_default="worker"),  # worker, courier, daemon or device
+)
+
+# One row for each sector and product that was ever looked for; hunter/releases.py moves its status.
+releases = Table(
+    "releases",
+    metadata,
+    Column("sector", Integer, primary_key=True, autoincrement=False),
+    Column("product", Text, primary_key=True),
+    Column("status", Text, nullable=False),
+    Column("count", Integer),  # rows the archive counts; NULL before it answered
+    Column("script_lines", Integer),
+    Column("script_hash", Text),
+    Column("script_etag", Text),
+    Column("script_modified", Text),
+    Column("same_polls", Integer, nullable=False, server_default=text("0")),
+    Column("same_since", Double),
+    Column("polled_at", Double),  # last answer
+    Column("looked_at", Double),  # last question, answered or not
+    Column("failed_polls", Integer, nullable=False, server_default=text("0")),  # in a row
+    Column("listed", Integer, nullable=False, server_default=text("0")),
+    Column("enumerated_at", Double),
+    Column("described_at", Double),  # when the catalogue was asked about its stars
+    Column("note", Text, nullable=False, server_default=""),
+    sqlite_with_rowid=False,
+)
+
+# Every file an archive lists, and what lies here of it.
+products = Table(
+    "products",
+    metadata,
+    Column("uri", Text, primary_key=True),
+    Column("kind", Text, nullable=False),  # kind and key of the target it belongs to
+    Column("key", Text, nullable=False),
+    Column("sector", Integer),
+    Column("product", Text, nullable=False),
+    Column("version", Text, nullable=False, server_default=""),  # changes when the archive replaces the file
+    Column("size_advised", _Id),
+    Column("listed_at", Double, nullable=False),
+    Column("delisted_at", Double),
+    Column("path", Text),  # NULL while it is not here
+    Column("size", _Id),
+    Column("sha256", Text),
+    Column("etag", Text),
+    Column("processing", Text),
+    Column("data_release", Integer),
+    Column("created", Text),
+    Column("retrieved_at", Double),
+    Column("used_at", Double),
+    Column("failures", Text, nullable=False, server_default="[]"),  # JSON: [check, sha256] of each refused download
+    Index("products_target", "kind", "key"),
+    Index("products_sector", "sector", "product"),
+    Index(
+        "products_here",
+        "used_at",
+        sqlite_where=text("path IS NOT NULL"),
+        postgresql_where=text("path IS NOT NULL"),
+    ),
+    sqlite_with_rowid=False,
+)
+
+# Messages to people, written in the transaction of what they tell, and marked when they are sent.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("dedup", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("payload", Text, nullable=False),  # JSON
+    Column("created_at", Double, nullable=False),
+    Column("status", Text, nullable=False, server_default="waiting"),  # waiting, sent or dead
+    Column("tries", Integer, nullable=False, server_default=text("0")),
+    Column("next_at", Double, nullable=False),
+    Column("sent_at", Double),
+    Column("error", Text),
+    UniqueConstraint("dedup", "channel", name="outbox_dedup_channel"),
+    Index(
+        "outbox_waiting",
+        "next_at",
+        sqlite_where=text("status = 'waiting'"),
+        postgresql_where=text("status = 'waiting'"),
+    ),
 )
 
 # Kept by trigger. What counts is the sum over the slots: on PostgreSQL each server process counts in a slot

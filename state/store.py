@@ -29,6 +29,7 @@ from sqlalchemy import (
     func,
     insert,
     literal_column,
+    not_,
     or_,
     select,
     text,
@@ -37,13 +38,14 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from state.connecting import backup, connect, faults, is_sqlite, place_of
-from state.rows import CandidateRow, Claim, EnqueueReport, NewTarget, PhaseRun, SignalRow, split_name
+from state.rows import CandidateRow, Claim, EnqueueReport, Message, NewTarget, PhaseRun, SignalRow, split_name
 from state.schema import (
     candidates,
     counts,
     events,
     meta,
     moves,
+    outbox,
     phase_runs,
     reviews,
     signals,
@@ -60,7 +62,7 @@ BATCH = 2000  # rows in one transaction of the long operations, so that nobody w
 OFFERED_AT_ONCE = 10_000  # more: each transaction writes every page of the queue's index that it has touched
 PACE_SECONDS = 2 * 86_400  # how far back the pace is kept
 
-_OFFERED = ("priority", "sector", "inputs", "sources", "star", "changed_at")
+_OFFERED = ("priority", "sector", "inputs", "sources", "star", "remote", "ready", "changed_at")
 _QUEUED_AGAIN: dict[str, Any] = {
     "status": Status.QUEUED,
     "owner": None,
@@ -106,8 +108,10 @@ def _take(alias: str, which: str) -> Any:
     )
 
 
-_TAKE = _take("queue", "NOT queue.suspect")
-_TAKE_SUSPECT = _take("suspects", "suspects.suspect")
+_TAKE = _take("queue", "queue.ready AND NOT queue.suspect")
+_TAKE_SUSPECT = _take("suspects", "suspects.ready AND suspects.suspect")
+_TAKE_WANTED = _take("wanted", "NOT wanted.ready AND NOT wanted.suspect")
+_TAKE_WANTED_SUSPECT = _take("wanted_suspects", "NOT wanted_suspects.ready AND wanted_suspects.suspect")
 
 _PROGRESS = (
     update(targets)
@@ -136,6 +140,7 @@ _END = (
         changed_at=bindparam("now"),
         attempts=0,
         suspect=False,
+        ready=not_(targets.c.remote),  # until it is hunted again its files may be gone
         deferrals=bindparam("more_deferrals") * (targets.c.deferrals + 1),
         next_at=bindparam("wakes_at"),
         error_class=bindparam("failure"),
@@ -194,6 +199,7 @@ class End:
     error_class: str | None = None
     error: str | None = None
     next_at: float | None = None
+    messages: tuple[Message, ...] = ()  # owed to people once this end stands
 
     @property
     def found(self) -> bool:
@@ -254,7 +260,7 @@ class State:
         total: dict[str, int] = {field.name: 0 for field in fields(EnqueueReport)}
         for batch in _batches(offered, OFFERED_AT_ONCE):
             wanted = {(target.kind, target.key): target for target in batch}
-            with self._write("enqueue") as connection:
+            with self.write("enqueue") as connection:
                 self._enqueue(connection, wanted, now, total)
         return EnqueueReport(**total)
 
@@ -314,15 +320,22 @@ class State:
         return known
 
     def claim(self, worker: str, limit: int, now: float) -> list[Claim]:
-        """Take up to ``limit`` targets, highest priority first; or one suspect alone, if there is any.
+        """Take up to ``limit`` targets whose files are here, highest priority first; or one suspect alone, if any.
 
         The attempt is counted here, so that a target that kills its worker counts too.
         """
+        return self._claim("claim", (_TAKE_SUSPECT, _TAKE), worker, limit, now)
+
+    def claim_wanted(self, worker: str, limit: int, now: float) -> list[Claim]:
+        """Take up to ``limit`` targets whose files are still to be fetched, in the same order and the same way."""
+        return self._claim("claim-wanted", (_TAKE_WANTED_SUSPECT, _TAKE_WANTED), worker, limit, now)
+
+    def _claim(self, operation: str, take: tuple[Any, Any], worker: str, limit: int, now: float) -> list[Claim]:
         who = {"worker": worker, "now": now}
-        with self._write("claim") as connection:
-            rows = connection.execute(_TAKE_SUSPECT, who | {"most": 1}).all()
+        with self.write(operation) as connection:
+            rows = connection.execute(take[0], who | {"most": 1}).all()
             if not rows:
-                rows = connection.execute(_TAKE, who | {"most": limit}).all()
+                rows = connection.execute(take[1], who | {"most": limit}).all()
             if rows:
                 ids = [row.id for row in rows]
                 _remember(connection, ids, Status.RUNNING, f"claimed by {worker}", now, came_from=Status.QUEUED)
@@ -337,7 +350,7 @@ class State:
 
     def release(self, claims: Iterable[Claim], now: float, because: str = "given back unfinished") -> int:
         """Give claims back without burning their attempt; returns how many were still held."""
-        with self._write("release") as connection:
+        with self.write("release") as connection:
             held = self._held(connection, {claim.id: claim.token for claim in claims})
             self._step("release.fenced")
             if held:
@@ -355,12 +368,43 @@ class State:
                 )
         return len(held)
 
+    def arrived(
+        self, claims: Iterable[Claim], now: float, stars: Mapping[int, Mapping[str, float | None]] | None = None
+    ) -> int:
+        """Give claims back whose files are here now: workers may take them. Returns how many were still held.
+
+        Parameters
+        ----------
+        stars : mapping of target id to what a catalogue knows of the star, optional
+        """
+        claims = list(claims)
+        with self.write("arrived") as connection:
+            held = self._held(connection, {claim.id: claim.token for claim in claims})
+            self._step("arrived.fenced")
+            if held:
+                _remember(connection, list(held), Status.QUEUED, "its files are here", now)
+                values = {"status": Status.QUEUED, "owner": None, "claimed_at": None, "ready": True, "suspect": False}
+                connection.execute(
+                    update(targets)
+                    .where(targets.c.id.in_(list(held)))
+                    .values(values | {"attempts": 0, "deferrals": 0, "changed_at": now})
+                )
+            described = [
+                {"this": number, "star": json.dumps(dict(star), allow_nan=False)}
+                for number, star in (stars or {}).items()
+                if number in held
+            ]
+            if described:
+                one = update(targets).where(targets.c.id == bindparam("this")).values(star=bindparam("star"))
+                connection.execute(one, described)
+        return len(held)
+
     # ------------------------------------------------------------------------------------------------ progress
 
     def phase_runs(self, target_ids: Collection[int]) -> dict[int, list[PhaseRun]]:
         """Return what was recorded of each target, an empty list where nothing was."""
         found: dict[int, list[PhaseRun]] = {target: [] for target in target_ids}
-        with self._read() as connection:
+        with self.read() as connection:
             for some in _batches(found, BATCH):
                 query = select(phase_runs).where(phase_runs.c.target_id.in_(some)).order_by(*phase_runs.primary_key)
                 for row in connection.execute(query):
@@ -384,7 +428,7 @@ class State:
         """
         if strangers := {run.target_id for run in runs} - tokens.keys():
             raise StateError(f"record() was given phases of targets {sorted(strangers)} without their tokens")
-        with self._write("record") as connection:
+        with self.write("record") as connection:
             held = self._held(connection, tokens)
             self._step("record.fenced")
             rows = {
@@ -398,7 +442,7 @@ class State:
             for phase, some in last.items():
                 connection.execute(_PROGRESS, {"phase": phase, "now": now, "ids": some})
             if rows:
-                connection.execute(self._upsert(phase_runs, ("target_id", "phase", "item")), list(rows.values()))
+                connection.execute(self.upsert(phase_runs, ("target_id", "phase", "item")), list(rows.values()))
         return set(tokens) - held.keys()
 
     def finish(
@@ -473,7 +517,7 @@ class State:
             if end.outcome is Status.QUEUED:
                 raise IllegalMove("finish() ends a claim; to give it back there is release()")
         tokens = {end.claim.id: end.claim.token for end in ends}
-        with self._write("finish") as connection:
+        with self.write("finish") as connection:
             lost = tokens.keys() - self._held(connection, tokens).keys()
             ends = [end for end in ends if end.claim.id not in lost]
             if not ends:
@@ -484,8 +528,9 @@ class State:
             self._replace_candidates(connection, ends, now)
             rows = [{name: getattr(run, name) for name in _RUN} for end in ends for run in end.runs]
             if rows:
-                connection.execute(self._upsert(phase_runs, ("target_id", "phase", "item")), rows)
+                connection.execute(self.upsert(phase_runs, ("target_id", "phase", "item")), rows)
             connection.execute(insert(moves), [_move_values(end, now) for end in ends])
+            self.post(connection, [message for end in ends for message in end.messages], now)
             if install is not None and not lost:
                 self._step("finish.before-install")
                 install()
@@ -522,7 +567,7 @@ class State:
                 connection.execute(insert(events), _event_values("info", "candidate", words, now, target))
         rows = [asdict(row) | {"target_id": end.claim.id} for end in ends for row in end.candidates]
         if rows:
-            connection.execute(self._upsert(candidates, ("target_id", "ephemeris_key")), rows)
+            connection.execute(self.upsert(candidates, ("target_id", "ephemeris_key")), rows)
 
     # ------------------------------------------------------------------------------------------------ moves
 
@@ -538,13 +583,15 @@ class State:
         values: dict[str, Any] = {"status": there, "changed_at": now}
         if there is Status.QUEUED:
             values |= _QUEUED_AGAIN
+        if there is not Status.RUNNING and here is Status.RUNNING:
+            values["ready"] = not_(targets.c.remote)
         if there is Status.DEFERRED:
             values["next_at"] = now
         if here is Status.RUNNING:
             values |= {"owner": None, "claimed_at": None}
         if there is Status.RUNNING:
             values["token"] = targets.c.token + 1
-        with self._write("move") as connection:
+        with self.write("move") as connection:
             moved = connection.execute(
                 update(targets).where(name, targets.c.status == here).values(values).returning(targets.c.id)
             ).first()
@@ -592,7 +639,7 @@ class State:
     def _find(self, name: str) -> int:
         kind, key = split_name(name)
         query = select(targets.c.id, targets.c.kind).where(targets.c.key == key)
-        with self._read() as connection:
+        with self.read() as connection:
             found = connection.execute(query.where(targets.c.kind == kind) if kind else query).all()
         if not found:
             raise UnknownName(f"{name} is not in this hunt")
@@ -620,7 +667,7 @@ class State:
         while True:
             if not self._any(condition):
                 return total  # nobody waits for a write lock that is not needed
-            with self._write("requeue") as connection:
+            with self.write("requeue") as connection:
                 ids = list(connection.execute(query).scalars())
                 if ids:
                     _remember(connection, ids, Status.QUEUED, because, now)
@@ -628,29 +675,30 @@ class State:
             total += len(ids)
 
     def _any(self, condition: ColumnElement[bool]) -> bool:
-        with self._read() as connection:
+        with self.read() as connection:
             return connection.execute(select(targets.c.id).where(condition).limit(1)).first() is not None
 
     # ------------------------------------------------------------------------------------------------ workers
 
-    def register_worker(self, worker: str, pid: int, host: str, boot_id: str, now: float) -> None:
-        """Enter a worker, before its first claim."""
+    def register_worker(self, worker: str, pid: int, host: str, boot_id: str, now: float, role: str = "worker") -> None:
+        """Enter a worker, before its first claim; or a courier or a daemon, which beats like one."""
         row = {"id": worker, "pid": pid, "host": host, "boot_id": boot_id, "started_at": now, "heartbeat": now}
-        with self._write("register") as connection:
+        row |= {"role": role}
+        with self.write("register") as connection:
             connection.execute(
-                self._upsert(workers, ("id",)), row | {"status": "running", "message": "", "stopped_at": None}
+                self.upsert(workers, ("id",)), row | {"status": "running", "message": "", "stopped_at": None}
             )
 
     def heartbeat(self, worker: str, now: float, status: str = "running", message: str = "") -> bool:
         """Say that the worker lives; False if it is not registered."""
-        with self._write("heartbeat") as connection:
+        with self.write("heartbeat") as connection:
             beat = update(workers).where(workers.c.id == worker)
             beat = beat.values(heartbeat=now, status=status, message=_printable(message), stopped_at=None)
             return connection.execute(beat).rowcount > 0
 
     def retire_worker(self, worker: str, now: float, message: str = "") -> None:
         """Say that the worker has ended in good order."""
-        with self._write("retire") as connection:
+        with self.write("retire") as connection:
             end = update(workers).where(workers.c.id == worker)
             connection.execute(end.values(heartbeat=now, stopped_at=now, status="stopped", message=_printable(message)))
 
@@ -687,12 +735,12 @@ class State:
         poisonous target is found out at the price of a batch. A heartbeat further in the future than the lease
         is as dead as an old one: the clock was set back and nobody has beaten since.
         """
-        with self._read() as connection:
+        with self.read() as connection:
             owners = connection.execute(_owners()).scalars().all()
         if not owners:
             return []
         taken: list[tuple[str, str]] = []
-        with self._write("reclaim") as connection:
+        with self.write("reclaim") as connection:
             known = {row.id: row for row in connection.execute(select(workers))}
             for owner in connection.execute(_owners()).scalars().all():
                 reason = _why_lost(owner, known.get(owner), now, lease_seconds, host, boot_id, dead)
@@ -731,13 +779,13 @@ class State:
 
     def log(self, level: str, kind: str, text: str, now: float, target_id: int | None = None) -> None:
         """Write one line of the journal that ``status`` shows."""
-        with self._write("log") as connection:
+        with self.write("log") as connection:
             connection.execute(insert(events), _event_values(level, kind, text, now, target_id))
 
     def prune_events(self, keep: int) -> int:
         """Keep the newest ``keep`` events, and the pace of the last two days; returns how many events went."""
         pace_end = text("SELECT max(slice) FROM pace")
-        with self._write("prune") as connection:
+        with self.write("prune") as connection:
             newest = select(events.c.id).order_by(events.c.id.desc()).limit(1).offset(keep)
             gone = connection.execute(delete(events).where(events.c.id <= newest.scalar_subquery())).rowcount
             last = connection.execute(pace_end).scalar()
@@ -748,16 +796,16 @@ class State:
 
     def get(self, key: str) -> str | None:
         """Return a word that was put down with ``set``, ``None`` if there is none."""
-        with self._read() as connection:
+        with self.read() as connection:
             return connection.execute(select(meta.c.value).where(meta.c.key == key)).scalar()
 
     def set(self, key: str, value: str | None) -> None:
         """Put a word down, or take it away with ``None``."""
-        with self._write("set") as connection:
+        with self.write("set") as connection:
             if value is None:
                 connection.execute(delete(meta).where(meta.c.key == key))
             else:
-                connection.execute(self._upsert(meta, ("key",)), {"key": key, "value": value})
+                connection.execute(self.upsert(meta, ("key",)), {"key": key, "value": value})
 
     def review(self, candidate_name: str, decision: str, reason: str, reviewer: str, now: float) -> None:
         """Add a person's decision on a candidate; earlier ones stay, the latest counts.
@@ -767,7 +815,7 @@ class State:
         UnknownName
             If the record holds no candidate of this name.
         """
-        with self._write("review") as connection:
+        with self.write("review") as connection:
             found = connection.execute(
                 select(candidates.c.target_id, candidates.c.ephemeris_key).where(candidates.c.name == candidate_name)
             ).first()
@@ -784,7 +832,7 @@ class State:
         query = "SELECT (julianday('now') - 2440587.5) * 86400.0"
         if not is_sqlite(self.engine):
             query = "SELECT CAST(extract(epoch FROM clock_timestamp()) AS double precision)"
-        with self._read() as connection:
+        with self.read() as connection:
             return float(connection.execute(text(query)).scalar_one())
 
     def backup(self, path: str | os.PathLike[str]) -> Path:
@@ -803,7 +851,7 @@ class State:
     def check(self) -> list[str]:
         """Compare what can be compared; returns a sentence for each fault, none if the record is sound."""
         faults_found: list[str] = []
-        with self._read() as connection:
+        with self.read() as connection:
             if is_sqlite(self.engine):
                 rows = connection.exec_driver_sql("PRAGMA integrity_check(10)").scalars().all()
                 faults_found += [f"integrity: {row}" for row in rows if row != "ok"]
@@ -831,14 +879,30 @@ class State:
                 finally:
                     borrowed.execute("PRAGMA busy_timeout=30000").close()
             return
-        with self._write("checkpoint") as connection:
+        with self.write("checkpoint") as connection:
             for table, names in (("counts", "what, name"), ("pace", "slice")):
                 connection.execute(text(_FOLD.format(table=table, names=names)))
 
-    # ------------------------------------------------------------------------------------------------ private
+    # ------------------------------------------------------------------------------------------------ one transaction
+
+    def post(self, connection: Connection, messages: Sequence[Message], now: float) -> None:
+        """Owe people these messages, as part of the transaction that does what they tell; each is owed once."""
+        if messages:
+            rows = [
+                {
+                    "dedup": message.dedup,
+                    "channel": message.channel,
+                    "kind": message.kind,
+                    "payload": json.dumps(dict(message.payload), allow_nan=False),
+                    "created_at": now,
+                    "next_at": now,
+                }
+                for message in messages
+            ]
+            connection.execute(self._insert(outbox).on_conflict_do_nothing(), rows)
 
     @contextmanager
-    def _write(self, operation: str) -> Iterator[Connection]:
+    def write(self, operation: str) -> Iterator[Connection]:
         """One transaction that writes; committed whole, or not at all."""
         self._step(f"{operation}.before-begin")
         with faults(self.engine), self.engine.begin() as connection:
@@ -848,7 +912,7 @@ class State:
         self._step(f"{operation}.committed")
 
     @contextmanager
-    def _read(self) -> Iterator[Connection]:
+    def read(self) -> Iterator[Connection]:
         """One transaction that only reads, and takes no write lock."""
         with faults(self.engine), self.engine.connect().execution_options(reading=True) as connection:
             yield connection
@@ -869,7 +933,7 @@ class State:
     def _insert(self, table: Table) -> Any:
         return sqlite.insert(table) if is_sqlite(self.engine) else postgresql.insert(table)
 
-    def _upsert(self, table: Table, key: Sequence[str]) -> Any:
+    def upsert(self, table: Table, key: Sequence[str]) -> Any:
         statement = self._insert(table)
         # row by row, each column that is handed in; what is not handed in (a candidate's id) stays
         return statement.on_conflict_do_update(
@@ -952,6 +1016,8 @@ def _offered_values(target: NewTarget, now: float) -> dict[str, Any]:
         "inputs": target.inputs,
         "sources": json.dumps(target.sources),
         "star": json.dumps(dict(target.star), allow_nan=False),
+        "remote": target.remote,
+        "ready": not target.remote,
         "changed_at": now,
     }
 

@@ -839,7 +839,14 @@ def test_the_summary_says_what_was_done_how_fast_and_what_failed(hunted, url):
     assert summary["total"] == 12
     assert summary["phases"] == {"clean": 8, "fold": 8}
     assert summary["finished"] == {"last_5_minutes": 3, "last_hour": 3, "last_24_hours": 6}
-    assert summary["queue"] == {"queued": 4, "suspects": 0, "running": 1, "deferred": 1, "next_due": 9999.0}
+    assert summary["queue"] == {
+        "queued": 4,
+        "suspects": 0,
+        "ready": 4,
+        "running": 1,
+        "deferred": 1,
+        "next_due": 9999.0,
+    }
     assert [(failure["error_class"], failure["n"]) for failure in summary["failures"]] == [("bug", 2), ("network", 1)]
     assert summary["failures"][0]["example"]["error"] == "Traceback: one"
     assert [row["key"] for row in summary["candidates"]] == ["102", "101", "100"]
@@ -947,7 +954,15 @@ def test_a_place_without_a_record_is_named_by_the_reader(places):
 
 
 STRUCTURE = {
-    "sqlite": "SELECT name, sql FROM sqlite_master WHERE type IN ('table', 'index') AND tbl_name <> 'alembic_version'",
+    "sqlite": """WITH made AS (SELECT * FROM sqlite_master WHERE tbl_name <> 'alembic_version')
+        SELECT made.name || '.' || c.name, c.type || c."notnull" || c.pk || coalesce(c.dflt_value, '')
+        FROM made, pragma_table_info(made.name) AS c WHERE made.type = 'table'
+        UNION ALL SELECT made.name || ' unique ' || i.name, group_concat(c.name)
+        FROM made, pragma_index_list(made.name) AS i, pragma_index_info(i.name) AS c
+        WHERE made.type = 'table' AND i."unique" GROUP BY 1
+        UNION ALL SELECT made.name || '.' || f."from", f."table" || '.' || f."to"
+        FROM made, pragma_foreign_key_list(made.name) AS f WHERE made.type = 'table'
+        UNION ALL SELECT name, sql FROM made WHERE type = 'index' AND sql IS NOT NULL""",
     "postgresql": """SELECT table_name || '.' || column_name, data_type || is_nullable || coalesce(column_default, '')
         FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'alembic_version'
         UNION ALL SELECT indexname, indexdef FROM pg_indexes

@@ -201,7 +201,7 @@ def test_a_log_without_its_database_is_not_overwritten(tmp_path):
 NEXT_REVISION = """
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision = "0002", "0001"
+revision, down_revision = "9000", "{head}"
 
 def upgrade():
     op.add_column("targets", sa.Column("remark", sa.Text))
@@ -217,7 +217,7 @@ def next_version(tmp_path):
     def make(fault=""):
         folder = tmp_path / "migrations"
         shutil.copytree(MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
-        (folder / "versions" / "0002_remark.py").write_text(NEXT_REVISION.format(fault=fault))
+        (folder / "versions" / "9000_remark.py").write_text(NEXT_REVISION.format(fault=fault, head=HEAD))
         return folder
 
     return make
@@ -235,16 +235,16 @@ def test_the_newest_revision_is_the_one_the_code_expects():
 def test_an_upgrade_backs_up_first_and_keeps_every_row(file, next_version):
     fill(file, 50)
     engine = connect(file)
-    backup = upgrade(engine, next_version(), "0002")
+    backup = upgrade(engine, next_version(), "9000")
     with engine.connect() as connection:
         assert connection.execute(text("SELECT count(*) FROM targets WHERE remark = 'upgraded'")).scalar() == 50
     engine.dispose()
-    assert backup == file.with_name("hunter-before-0002.sqlite")
+    assert backup == file.with_name("hunter-before-9000.sqlite")
     assert newest_backup(file) == backup
     with State.open(backup) as old:
         assert old.check() == []
         assert len(old.claim("w", 99, 2.0)) == 50
-    with pytest.raises(StateError, match="0002"):
+    with pytest.raises(StateError, match="9000"):
         State.open(file)  # this version is now the old one
 
 
@@ -252,7 +252,7 @@ def test_an_upgrade_that_fails_leaves_the_old_record(file, next_version):
     fill(file, 50)
     engine = connect(file)
     with pytest.raises(RuntimeError, match="power cut"):
-        upgrade(engine, next_version("raise RuntimeError('power cut')"), "0002")
+        upgrade(engine, next_version("raise RuntimeError('power cut')"), "9000")
     engine.dispose()
     with State.open(file) as state:
         assert state.check() == []
@@ -261,7 +261,7 @@ def test_an_upgrade_that_fails_leaves_the_old_record(file, next_version):
 
 def test_an_empty_record_is_upgraded_without_a_backup(file, next_version):
     engine = connect(file)
-    assert upgrade(engine, next_version(), "0002") is None
+    assert upgrade(engine, next_version(), "9000") is None
     engine.dispose()
     assert newest_backup(file) is None
 
@@ -322,7 +322,8 @@ def test_the_summary_scans_no_long_table(file):
         if "LIMIT" in statement:
             continue  # a few rows from one end
         scanned = [step for step in plan if step.startswith("SCAN")]
-        assert all("counts" in step or "targets_suspects" in step for step in scanned), (statement, plan)
+        short = ("counts", "targets_suspects", "targets_wanted_suspects")
+        assert all(any(name in step for name in short) for step in scanned), (statement, plan)
 
 
 # ---------------------------------------------------------------------------------------------------- kills
