@@ -91,6 +91,7 @@ LIGHT = {
     "compute": "hunter.settings:ComputeSettings",
     "engine": "hunter.settings:EngineSettings",
     "models": "models.gates:GateSettings",
+    "health": "hunter.health:HealthSettings",
 }
 TABLES = LIGHT | {
     "archive": "hunter.archives.settings:ArchiveSettings",
@@ -100,6 +101,7 @@ TABLES = LIGHT | {
     "fold": "pipeline.fold:FoldSettings",
     "vet": "pipeline.vet:VetSettings",
     "drift": "models.drift:DriftSettings",
+    "logs": "hunter.logs:LogSettings",
 }
 # what decides a target's result, beside its files: another value asks for another hunt
 DECISIVE = ("hunt", "archive", "clean", "detrend", "search", "search.confirm", "fold", "vet", "score")
