@@ -1,6 +1,7 @@
 """What the record promises, on every database it runs on.
 
-SQLite always; PostgreSQL too where ``HUNTER_TEST_POSTGRES`` holds the URL of a server on which databases may be made.
+On SQLite, and on a PostgreSQL server: a private one (tests/postgres_server.py), or the one whose URL
+``HUNTER_TEST_POSTGRES`` holds, on which databases may be made.
 """
 
 import itertools
@@ -10,17 +11,18 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import create_engine, make_url, text
+from postgres_server import REQUIRED, NoServer, shared_server
+from sqlalchemy import Engine, Text, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from state.connecting import server_engine
-from state.place import sqlite_file
+from state.place import HEAD, sqlite_file
 from state.reading import Reader
 from state.schema import metadata
 from state.status import (
@@ -39,17 +41,8 @@ from state.status import (
 from state.store import CandidateRow, End, NewTarget, PhaseRun, SignalRow, State
 
 HERE = Path(__file__).parents[1]
-SERVER = os.environ.get("HUNTER_TEST_POSTGRES")
+OUTSIDE = os.environ.get("HUNTER_TEST_POSTGRES")
 _numbers = itertools.count()
-
-
-@pytest.mark.skipif(
-    not SERVER,
-    reason="NO POSTGRESQL: HUNTER_TEST_POSTGRES holds no URL; every test of this file runs on SQLite only",
-)
-def test_every_promise_of_this_file_is_held_on_postgresql_too(request):
-    ran = {item.callspec.params.get("places") for item in request.session.items if hasattr(item, "callspec")}
-    assert {"sqlite", "postgresql"} <= ran
 
 
 class SqlitePlaces:
@@ -72,41 +65,86 @@ class SqlitePlaces:
 
 
 class PostgresPlaces:
-    """The same on a server; each test's database is dropped after it."""
+    """The same on a server: made from a template, and wiped after a test for the next one, which is much quicker."""
 
     def __init__(self, server: str) -> None:
-        address = make_url(server).set(drivername="postgresql+psycopg")
-        self.admin = create_engine(address, isolation_level="AUTOCOMMIT")
-        self.address = address
-        self.template = self._create(f"hunter_test_{os.getpid()}_template")
+        self.address = make_url(server).set(drivername="postgresql+psycopg")
+        self.admin = create_engine(self.address, isolation_level="AUTOCOMMIT")
+        self.made: dict[str, Engine] = {}  # by URL
+        self.spare: list[str] = []
+        self.template = self._create("template", "template0")
         State.open(self.template).close()
 
-    def _create(self, name: str, template: str = "template0") -> str:
+    def _create(self, name: int | str, template: str) -> str:
+        name = f"hunter_test_{os.getpid()}_{name}"
         with self.admin.connect() as connection:
             connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
-        return self.address.set(database=name).render_as_string(hide_password=False)
+        url = self.address.set(database=name).render_as_string(hide_password=False)
+        self.made[url] = create_engine(url, isolation_level="AUTOCOMMIT")
+        return url
 
     def fresh(self, empty: bool = False) -> str:
-        template = "template0" if empty else make_url(self.template).database
-        return self._create(f"hunter_test_{os.getpid()}_{next(_numbers)}", template)
+        if empty:
+            return self._create(next(_numbers), "template0")
+        return self.spare.pop() if self.spare else self._create(next(_numbers), make_url(self.template).database)
 
     def drop(self, url: str) -> None:
-        with self.admin.connect() as connection:
-            connection.execute(text(f"DROP DATABASE IF EXISTS {make_url(url).database} WITH (FORCE)"))
+        with self.made[url].connect() as connection:
+            others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name AND pid <> :own"
+            own = connection.execute(text("SELECT pg_backend_pid()")).scalar()
+            connection.execute(text(others), {"name": make_url(url).database, "own": own})
+            if connection.execute(text("SELECT to_regclass('alembic_version')")).scalar() is None:
+                return  # it was to be empty: no other test wants it
+            wipe = ["SET session_replication_role = replica"]  # a review may not be deleted otherwise
+            for table in metadata.tables.values():
+                wipe.append(f"DELETE FROM {table.name}")
+                wipe += [f"ALTER SEQUENCE {table.name}_id_seq RESTART" for column in table.c if _is_counted(column)]
+            wipe += [f"UPDATE alembic_version SET version_num = '{HEAD}'", "RESET session_replication_role"]
+            connection.exec_driver_sql("; ".join(wipe))
+        self.spare.append(url)
 
     def close(self) -> None:
-        self.drop(self.template)
+        for url, engine in self.made.items():
+            engine.dispose()
+            if OUTSIDE:  # a private server is thrown away whole
+                with self.admin.connect() as connection:
+                    connection.execute(text(f"DROP DATABASE {make_url(url).database} WITH (FORCE)"))
         self.admin.dispose()
 
 
-@pytest.fixture(scope="session", params=["sqlite", *(["postgresql"] if SERVER else [])])
-def places(request, tmp_path_factory):
-    if request.param == "sqlite":
-        yield SqlitePlaces(tmp_path_factory.mktemp("state"))
-        return
-    postgres = PostgresPlaces(SERVER)
-    yield postgres
-    postgres.close()
+def _is_counted(column):
+    return column.name == "id" and column.primary_key and not isinstance(column.type, Text)
+
+
+@pytest.fixture(scope="session")
+def postgresql_places(tmp_path_factory):
+    """Places on one server for the whole session, however many processes it has."""
+    with ExitStack() as held:
+        server = OUTSIDE
+        if not server:
+            folder = tmp_path_factory.getbasetemp()
+            if "PYTEST_XDIST_WORKER" in os.environ:
+                folder = folder.parent  # the one that all of them see
+            try:
+                server = held.enter_context(shared_server(folder))
+            except NoServer as error:
+                reason = f"NO POSTGRESQL: {error}; every test of this file runs on SQLite only"
+                if REQUIRED:
+                    pytest.fail(reason)
+                pytest.skip(reason)
+        places = PostgresPlaces(server)
+        held.callback(places.close)
+        yield places
+
+
+@pytest.fixture(scope="session")
+def sqlite_places(tmp_path_factory):
+    return SqlitePlaces(tmp_path_factory.mktemp("state"))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def places(request):
+    return request.getfixturevalue(f"{request.param}_places")
 
 
 @pytest.fixture
