@@ -18,6 +18,7 @@ from typing import Any
 
 from hunter.archives.base import Archive, Fetched, FoundTarget
 from hunter.checkpoints import SHAPE, Damaged, decode, digest_of
+from hunter.crew import Flags
 from hunter.engine import Night, pin_threads, stop_signals
 from hunter.processes import in_processes
 from hunter.settings import Settings
@@ -265,8 +266,8 @@ def carry_out(
     began = time.monotonic()
     outcome = Outcome(asked=plan.number * len(sources))
     folder.mkdir(parents=True, exist_ok=True)
-    night = Night()
-    with stop_signals(night) as stop:
+    night, stop = Night(), Flags()
+    with stop_signals(night, stop.set):
         jobs = _jobs(sources, plan, folder, outcome, say)
         for job, result in in_processes(jobs, _do, workers, stop.is_set):
             done = next(item for item in outcome.done if item.digest == job.digest)

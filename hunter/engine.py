@@ -1,20 +1,16 @@
 """One night: list the archive, queue what is new, keep the workers at it, say how it went.
 
-The engine owns the lock of the home, the clock and the workers' lives; it never computes. A worker that dies
-gives its targets back as suspects, which are tried alone; one that hangs in a phase is killed; when the engine
-itself dies, its workers die with it, and the next night goes on from the phase in flight.
+The engine owns the lock of the home and the clock, and turns the crew; it never computes. When it dies, its crew dies
+with it, and the next night goes on from the phase in flight.
 """
 
 import fcntl
-import multiprocessing
-import multiprocessing.connection
 import os
 import signal
-import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -22,6 +18,7 @@ from typing import Any
 from candidates.publish import sweep as sweep_candidates
 from hunter import checkpoints, crashpoints, worker
 from hunter.archives.base import FoundTarget
+from hunter.crew import Crew, NightFailed, Tally, take_back
 from hunter.pages import rewrite_index
 from hunter.settings import DECISIVE, Settings
 from state.reading import Reader
@@ -42,22 +39,14 @@ class HomeLocked(Exception):
     """Another process holds this hunt."""
 
 
-class NightFailed(Exception):
-    """The night can't go on; the message says why and what to do."""
-
-
 @dataclass(slots=True)
-class Night:
+class Night(Tally):
     """What happened in one run of the engine, for the person and for the exit code."""
 
     listed: int = 0
     report: EnqueueReport | None = None
-    hunted: int = 0
-    outcomes: dict[str, int] = field(default_factory=dict)
-    deaths: int = 0
     stopped_by: int | None = None  # signal
     seconds: float = 0.0
-    phase: dict[int, tuple[str, str, float]] = field(default_factory=dict)  # worker: phase, target, since
 
 
 @contextmanager
@@ -107,6 +96,7 @@ def queue(state: State, found: Iterable[FoundTarget], settings: Settings, now: f
                 priority=item.priority,
                 sources=item.sources,
                 star=asdict(item.target.star),
+                remote=item.remote,
             )
             for item in found
         ),
@@ -151,17 +141,18 @@ def night(
     with home_lock(settings.home):
         state = open_state(settings)
         try:
-            _tidy(settings, state, say, now())
+            tidy(settings, state, say, now())
             listed = list(found())
             result.listed = len(listed)
             result.report = queue(state, listed, settings, now())
-            _requeue_for_model(settings, state, say, now())
+            requeue_for_model(settings, state, say, now())
             state.log(
                 "info", "night", f"a night begins: {result.listed} targets listed, {result.report.added} new", now()
             )
-            with stop_signals(result) as stop:
+            crew = Crew(settings, state, result, say, now, limit)
+            with stop_signals(result, crew.stop):
                 deadline = None if max_hours is None else began + max_hours * 3600
-                _keep_working(settings, state, result, stop, limit, deadline, show, say, now)
+                _keep_working(crew, result, deadline, show)
             rewrite_index(settings, now())
             state.log("info", "night", f"the night ends: {result.hunted} targets hunted", now())
             state.checkpoint()
@@ -171,188 +162,72 @@ def night(
     return result
 
 
-class Stop:
-    """A flag all processes of a night see. It has no lock: a worker killed while it holds one would stop us all."""
-
-    def __init__(self) -> None:
-        self.raised = multiprocessing.get_context("spawn").RawValue("b", 0)
-
-    def set(self) -> None:
-        self.raised.value = 1
-
-    def is_set(self) -> bool:
-        return bool(self.raised.value)
-
-
 @contextmanager
-def stop_signals(result: Night) -> Iterator[Stop]:
-    """A flag set by the first SIGINT or SIGTERM; a second one ends the process at once."""
-    stop = Stop()
+def stop_signals(result: Night, stop: Callable[[], None]) -> Iterator[None]:
+    """The first SIGINT or SIGTERM calls ``stop``; a second one ends the process at once."""
 
     def asked(number: int, frame: FrameType | None) -> None:
         if result.stopped_by is not None:
             os._exit(128 + number)  # the workers die with us; what they had stored stays stored
         result.stopped_by = number
-        stop.set()
+        stop()
 
     before = {number: signal.signal(number, asked) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield stop
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-@dataclass(slots=True)
-class _Child:
-    process: Any
-    connection: Any
-    heard: float  # monotonic time of the last message
-    silent: bool = False  # its end of the pipe is closed
-
-
 def _keep_working(
-    settings: Settings,
-    state: State,
+    crew: Crew,
     result: Night,
-    stop: Stop,
-    limit: int | None,
     deadline: float | None,
     show: Callable[[Night, dict[str, Any]], None],
-    say: Callable[[str], None],
-    now: Callable[[], float],
 ) -> None:
-    context = multiprocessing.get_context("spawn")
-    budget = None if limit is None else context.Value("q", limit)
-    children: dict[int, _Child] = {}
-    failed: str | None = None
+    """Turn the crew until nothing is left to do, or the night is to end."""
+    settings, state = crew.settings, crew.state
     reader = Reader(settings.database)
     last_look = 0.0
     drain_until: float | None = None
-    broken, hunted_at_death = 0, 0  # deaths in a row without a target ended between them
-
-    def start() -> None:
-        ours, theirs = context.Pipe(duplex=False)
-        process = context.Process(target=worker.main, args=(settings, theirs, stop, budget), daemon=True)
-        process.start()
-        theirs.close()
-        children[process.pid or 0] = _Child(process, ours, time.monotonic())
-
-    summary = reader.summary(now())
+    summary = reader.summary(crew.now())
     while True:
-        waiting = summary["counts"][Status.QUEUED]
-        spent = budget is not None and budget.value <= 0
-        if waiting and not stop.is_set() and not spent and failed is None:
-            # more workers than batches would only wait for each other's imports
-            batches = -(-waiting // settings.compute.batch)
-            wanted = min(
-                worker_count(settings), max(1, batches if waiting > settings.compute.batch else min(2, waiting))
-            )
-            while len(children) < wanted:
-                start()
-        elif not children:
+        crew.staff(summary)
+        if crew.idle():
+            left = summary["queue"]["queued"] and not crew.spent()
             held_elsewhere = summary["counts"][Status.RUNNING]
-            if not held_elsewhere or stop.is_set() or spent or failed is not None:
+            if crew.stopping or crew.failed is not None or not (left or held_elsewhere):
                 break
-            time.sleep(0.5)  # another worker ends its targets, or falls silent and loses them
-        by_connection = {child.connection: child for child in children.values() if not child.silent}
-        for connection in multiprocessing.connection.wait(list(by_connection), timeout=0.5):
-            failed = _listen(by_connection[connection], result, settings.home) or failed
-        if failed is not None:
-            stop.set()
-        if deadline is not None and time.monotonic() > deadline:
-            stop.set()
-        if stop.is_set() and drain_until is None:
+            # else another worker ends its targets, or falls silent and loses them
+        crew.hear(0.5)
+        ending = crew.failed is not None or (deadline is not None and time.monotonic() > deadline)
+        down = crew.archive_down_since
+        given_up = down is not None and time.monotonic() - down > settings.engine.outage_hours * 3600
+        if given_up and not summary["queue"]["ready"] and not ending:
+            ending = True
+            crew.say("the archive has not answered for so long that the night ends: the next one goes on")
+        if ending:
+            crew.stop()
+        if crew.stopping and drain_until is None:
             drain_until = time.monotonic() + settings.engine.drain_seconds
             if result.stopped_by is not None:
-                say("stopping after the batch in flight; once more to stop at once")
-        for pid, child in list(children.items()):
-            late = time.monotonic() - child.heard > settings.engine.phase_limit_seconds
-            if late or (drain_until is not None and time.monotonic() > drain_until):
-                child.process.kill()
-            if not child.process.is_alive():
-                while not child.silent:  # its last words may still be in the pipe
-                    failed = _listen(child, result, settings.home) or failed
-                child.process.join()
-                child.connection.close()
-                del children[pid]
-                result.phase.pop(pid, None)
-                if child.process.exitcode != 0:
-                    result.deaths += 1
-                    broken = 0 if result.hunted > hunted_at_death else broken + 1
-                    hunted_at_death = result.hunted
-                    taken = _reclaim(settings, state, say, now())
-                    if any(what.startswith(Status.QUARANTINED) for _, what in taken):
-                        broken = 0  # a culprit was found: that is progress, too
-        if broken > max(20, 4 * settings.engine.max_deaths):
-            raise NightFailed(f"{broken} workers died in a row: `hunter status` and `hunter doctor` say more")
-        if time.monotonic() - last_look > 1.0 or not children:
+                crew.say("stopping after the batch in flight; once more to stop at once")
+        crew.bury(over=drain_until is not None and time.monotonic() > drain_until)
+        if time.monotonic() - last_look > 1.0 or crew.idle():
             last_look = time.monotonic()
-            state.due(now())
-            _reclaim(settings, state, say, now())
-            summary = reader.summary(now())
+            state.due(crew.now())
+            crew.reclaim()
+            summary = reader.summary(crew.now())
             show(result, summary)
-    if failed is not None:
-        raise NightFailed(failed)
+    if crew.failed is not None:
+        raise NightFailed(crew.failed)
 
 
-def worker_count(settings: Settings) -> int:
-    return settings.compute.workers or max(1, len(os.sched_getaffinity(0)))
-
-
-def _listen(child: _Child, result: Night, home: Path) -> str | None:
-    """Take one message of a worker; a string is why the night can't go on."""
-    try:
-        kind, what = child.connection.recv()
-    except (EOFError, OSError):
-        child.silent = True
-        return None
-    child.heard = time.monotonic()
-    pid = child.process.pid or 0
-    if kind == "phase":
-        result.phase[pid] = (*what, child.heard)
-    elif kind == "ended":
-        result.hunted += 1
-        result.outcomes[what[1]] = result.outcomes.get(what[1], 0) + 1
-    elif kind == "disk full":
-        return f"no room left: {what}. Free some space and run the same command again; nothing is lost"
-    elif kind == "broken":
-        return f"a worker can't go on: {what[0]}; the traceback is in {_keep_traceback(home, what[1])}"
-    return None
-
-
-def _keep_traceback(home: Path, text: str) -> Path:
-    path = home / "logs" / "traceback.txt"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    return path
-
-
-def _reclaim(
-    settings: Settings, state: State, say: Callable[[str], None], now: float, counted: bool = True
-) -> list[tuple[str, str]]:
-    """Take the claims of dead workers back; ``counted``: their deaths speak against the targets."""
-    taken = state.reclaim(
-        now,
-        settings.engine.lease_seconds,
-        socket.gethostname(),
-        worker.boot_id(),
-        worker.dead,
-        settings.engine.max_deaths,
-        counted,
-    )
-    for name, what in taken:
-        state.log("warning", "reclaimed", f"{name}: {what}", now)
-    if taken:
-        again = sum(not what.startswith(Status.QUARANTINED) for _, what in taken)
-        say(f"{again} targets of a dead worker are queued again, {len(taken) - again} quarantined")
-    return taken
-
-
-def _tidy(settings: Settings, state: State, say: Callable[[str], None], now: float) -> None:
+def tidy(settings: Settings, state: State, say: Callable[[str], None], now: float) -> None:
     """Take back what a night that was cut off left behind."""
     # whoever kills the whole hunt at once, engine and workers, says nothing about the targets in flight
-    _reclaim(settings, state, say, now, counted=False)
+    take_back(settings, state, say, now, counted=False)
     state.due(now)
     reader = Reader(settings.database)
     if reader.summary(now)["queue"]["running"] == 0:  # with workers elsewhere, a partial file may be theirs
@@ -363,7 +238,7 @@ def _tidy(settings: Settings, state: State, say: Callable[[str], None], now: flo
             state.log("info", "swept", f"{path.name} belonged to no recorded candidate", now)
 
 
-def _requeue_for_model(settings: Settings, state: State, say: Callable[[str], None], now: float) -> None:
+def requeue_for_model(settings: Settings, state: State, say: Callable[[str], None], now: float) -> None:
     model = worker.choose_model(settings)
     if model is not None:
         again = state.requeue_for_model(model.sha256, now)

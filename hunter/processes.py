@@ -6,7 +6,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
-from hunter.engine import NightFailed
+from hunter.crew import NightFailed
 
 
 def in_processes(

@@ -80,6 +80,8 @@ class EngineSettings:
     drain_seconds: Annotated[float, Gt(0)] = 60.0  # time to end the batch in flight when asked to stop
     max_deaths: Annotated[int, Ge(1)] = 5  # a target that kills its worker so often in one phase is quarantined
     free_disk_mb: Annotated[float, Ge(0)] = 500.0  # the hunt stops before the disk has less left than this
+    idle_seconds: Annotated[float, Ge(0)] = 60.0  # a worker that finds nothing to do for so long ends
+    outage_hours: Annotated[float, Ge(0)] = 1.0  # a bounded night waits so long for an archive that is down
 
 
 # table: where its dataclass lives

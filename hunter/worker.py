@@ -26,6 +26,7 @@ from state.status import StateError, Status
 from state.store import Claim, End, State
 
 Report = Callable[[str, Any], None]
+IDLE = 0.3  # seconds between looks into an empty queue
 LIBRARIES = ("numpy", "scipy", "numba", "jax", "torch", "astropy", "matplotlib", "sqlalchemy", "transitleastsquares")
 
 
@@ -36,6 +37,8 @@ class Duty:
     report: Report = lambda kind, what: None
     stop: Callable[[], bool] = lambda: False  # asked between batches
     allow: Callable[[int], int] = lambda wanted: wanted  # how many of the wanted targets may still be claimed
+    give_back: Callable[[int], None] = lambda unused: None  # what was allowed and not claimed
+    more: Callable[[], bool] = lambda: False  # whether to wait for more when nothing is queued
     now: Callable[[], float] = time.time
     hunted: int = field(default=0)
 
@@ -58,16 +61,24 @@ def work(settings: Settings, duty: Duty, name: str | None = None) -> int:
     try:
         serving = serving_now(settings)
         tools, device = equip(settings, state, duty.now)
+        allowed, busy = 0, time.monotonic()
         while not duty.stop():
-            wanted = duty.allow(settings.compute.batch)
-            if wanted <= 0:
+            allowed = allowed or duty.allow(settings.compute.batch)
+            if allowed <= 0:
                 break
-            _room(settings)
+            make_sure_of_room(settings)
             crashpoints.at("claim")
-            claims = state.claim(name, wanted, duty.now())
+            claims = state.claim(name, allowed, duty.now())
             if not claims:
-                break
+                if not duty.more() or time.monotonic() - busy > settings.engine.idle_seconds:
+                    duty.give_back(allowed)
+                    break
+                duty.report("idle", None)
+                time.sleep(IDLE)
+                continue
             crashpoints.at("claimed")
+            duty.give_back(allowed - len(claims))
+            allowed, busy = 0, time.monotonic()
             if (now_serving := serving_now(settings)) != serving:
                 serving, tools = now_serving, replace(tools, model=choose_model(settings))
             _batch(claims, tools, settings, state, duty, device)
@@ -293,7 +304,8 @@ def dead(pid: int) -> bool:
         return False
 
 
-def _room(settings: Settings) -> None:
+def make_sure_of_room(settings: Settings) -> None:
+    """Raise DiskFull where the disk under the home has less left than it shall keep."""
     free = shutil.disk_usage(settings.home).free / 1e6
     if free < settings.engine.free_disk_mb:
         raise DiskFull(
@@ -309,28 +321,32 @@ def _beat(state: State, name: str, every: float, stop: threading.Event) -> None:
             print(f"hunter: no heartbeat of {name}: {error}", file=sys.stderr)
 
 
-def main(settings: Settings, connection: Any, stop: Any, budget: Any) -> None:
-    """A child of ``hunter run``: work, tell the parent, die with it."""
+def main(settings: Settings, connection: Any, flags: Any, budget: Any) -> None:
+    """A child of the crew: work, tell the parent, die with it."""
+
+    def duty(report: Report) -> Duty:
+        told = {"report": report, "stop": flags.is_set, "more": flags.more_may_come}
+        return Duty(**told) if budget is None else Duty(**told, allow=budget.take, give_back=budget.give_back)
+
+    serve_parent(connection, lambda report: work(settings, duty(report)))
+
+
+def serve_parent(connection: Any, live: Callable[[Report], Any]) -> None:
+    """Live as a child: let the parent decide what a signal means, tell it what ends us, die with it."""
     import signal
 
-    # the parent decides what a signal means; a Ctrl-C reaches the whole group
+    # a Ctrl-C reaches the whole group
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     threading.Thread(target=die_with_parent, daemon=True).start()
+    telling = threading.Lock()
 
     def report(kind: str, what: Any) -> None:
-        connection.send((kind, what))
-
-    def allow(wanted: int) -> int:
-        if budget is None:
-            return wanted
-        with budget.get_lock():
-            granted = min(wanted, budget.value)
-            budget.value -= granted
-            return int(granted)
+        with telling:
+            connection.send((kind, what))
 
     try:
-        report("hunted", work(settings, Duty(report=report, stop=stop.is_set, allow=allow)))
+        report("done", live(report))
     except DiskFull as error:
         report("disk full", str(error))
     except Exception as error:

@@ -399,6 +399,16 @@ class State:
                 connection.execute(one, described)
         return len(held)
 
+    def ready(self, most: int) -> int:
+        """Count the targets that wait with their files here, up to ``most``."""
+        first = select(targets.c.id).where(text("status = 'QUEUED' AND ready AND NOT suspect")).limit(most).subquery()
+        with self.read() as connection:
+            return int(connection.execute(select(func.count()).select_from(first)).scalar_one())
+
+    def wanted(self) -> bool:
+        """Whether any target waits for its files."""
+        return self._any(text("status = 'QUEUED' AND NOT ready"))
+
     # ------------------------------------------------------------------------------------------------ progress
 
     def phase_runs(self, target_ids: Collection[int]) -> dict[int, list[PhaseRun]]:
@@ -674,7 +684,7 @@ class State:
                     connection.execute(update(targets).where(targets.c.id.in_(ids)).values(values))
             total += len(ids)
 
-    def _any(self, condition: ColumnElement[bool]) -> bool:
+    def _any(self, condition: Any) -> bool:
         with self.read() as connection:
             return connection.execute(select(targets.c.id).where(condition).limit(1)).first() is not None
 

@@ -83,7 +83,7 @@ def live(order: dict) -> None:
     """What ``hunter run`` does after a kill, in one process: tidy up, then work to the end."""
     import candidates.plots
     import hunter.archives
-    from hunter import crashpoints, engine, worker
+    from hunter import crashpoints, crew, engine, worker
 
     if order["sheet"] == "digest":
         candidates.plots.draw_sheet = digest_sheet
@@ -98,8 +98,8 @@ def live(order: dict) -> None:
 
         state = engine.open_state(settings)
         if order.get("poison"):  # the engine that lives on sees its worker die
-            engine._reclaim(settings, state, lambda line: None, time.time())
-        engine._tidy(settings, state, lambda line: None, time.time())
+            crew.take_back(settings, state, lambda line: None, time.time())
+        engine.tidy(settings, state, lambda line: None, time.time())
         state.close()
         if "fail" in order:
             crashpoints.at = failing(*order["fail"])

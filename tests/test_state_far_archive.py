@@ -84,6 +84,13 @@ def test_what_was_taken_from_a_courier_is_fenced_off_from_it(state):
     assert state.arrived(new, 6.0) == 1
 
 
+def test_what_is_ready_and_what_is_wanted_can_be_asked_for(state):
+    state.enqueue(far(1, 2, 3), 1.0)
+    assert (state.ready(9), state.wanted()) == (0, True)
+    state.arrived(state.claim_wanted("courier", 9, 2.0), 3.0)
+    assert (state.ready(9), state.ready(2), state.wanted()) == (3, 2, False)
+
+
 def test_the_summary_counts_what_is_ready(state, tmp_path):
     state.enqueue(far(1, 2, 3), 1.0)
     state.arrived(state.claim_wanted("courier", 2, 2.0), 3.0)

@@ -19,6 +19,7 @@ class FoundTarget:
     sources: tuple[str, ...]  # URIs, sorted; for a folder they are absolute paths
     inputs: str  # sha256 of what would be hunted: path, size and modification time of every source
     priority: float = 0.0  # larger is hunted earlier; how far the star is brighter than 20th magnitude
+    remote: bool = False  # its sources are far away: the courier fetches them first
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ def completeness(
     _range("snr", snr_min, snr_max)
     from candidates.files import safe_name, write_durably
     from hunter.completeness import NO_RADIUS, carry_out, document, plan_of
-    from hunter.engine import worker_count
+    from hunter.crew import worker_count
     from hunter.settings import SettingsError, find_home, load, overrides
     from pipeline.completeness import InjectionSettings
     from pipeline.errors import UnusableData

@@ -178,7 +178,7 @@ def _forget(settings: Any) -> None:
 
 def _dry_run(settings: Any, listed: list[Any], json: bool) -> None:
     """Say what a night would do, from what this machine did before."""
-    from hunter.engine import worker_count
+    from hunter.crew import worker_count
     from state.reading import Reader
 
     files = sum(len(item.sources) for item in listed)

@@ -8,7 +8,7 @@ from typing import Any
 
 from hunter.archives import open_archive
 from hunter.archives.base import FoundTarget
-from hunter.engine import worker_count
+from hunter.crew import worker_count
 from hunter.settings import Settings, SettingsError
 from hunter.training_sets import injected, listed, reviewed, simulated
 from hunter.training_sets.simulated import Geometry

@@ -100,6 +100,7 @@ def carry_out(
     NightFailed
         If a worker process dies.
     """
+    from hunter.crew import Flags
     from hunter.engine import Night, pin_threads, stop_signals
 
     pin_threads()
@@ -118,8 +119,8 @@ def carry_out(
         kept[job.name] = path
         work.kept, work.done = work.kept + 1, work.done + 1
         work.signals, work.dropped = work.signals + counted[0], work.dropped + counted[1]
-    night = Night()
-    with stop_signals(night) as stop:
+    night, stop = Night(), Flags()
+    with stop_signals(night, stop.set):
         for job, (found, dropped) in in_processes(left, do, workers, stop.is_set):
             path = folder / f"{job.name}.safetensors"
             write_durably(path, _chunk(found, dropped))
