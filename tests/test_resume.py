@@ -27,7 +27,7 @@ from small_hunts import (
     train_tiny,
 )
 
-from hunter import engine, worker
+from hunter import crew, engine, worker
 from pipeline.errors import ArchiveUnavailable
 from state.status import Status
 from state.store import State
@@ -410,7 +410,7 @@ def test_a_worker_stopped_beyond_its_lease_doubles_nothing(phase, ground, model,
             assert stopped.poll() is None
             time.sleep(0.05)
         time.sleep(0.6)
-        assert len(engine._reclaim(settings, state, lambda line: None, time.time())) == 3
+        assert len(crew.take_back(settings, state, lambda line: None, time.time())) == 3
         assert worker.work(settings, worker.Duty()) == 3
     finally:
         stopped.send_signal(signal.SIGCONT)
