@@ -94,6 +94,7 @@ LIGHT = {
     "engine": "hunter.settings:EngineSettings",
     "models": "models.gates:GateSettings",
     "health": "hunter.health:HealthSettings",
+    "notify": "hunter.notify.settings:NotifySettings",
 }
 TABLES = LIGHT | {
     "archive": "hunter.archives.settings:ArchiveSettings",
@@ -135,6 +136,10 @@ class Settings:
         shown = {name: dataclasses.asdict(table) for name, table in self.tables.items() if name != "paths"}
         if "state" in shown:
             shown["state"]["url"] = re.sub(r"//([^:/@]+):[^@]*@", r"//\1:***@", shown["state"]["url"])
+        for name in shown:
+            for item in dataclasses.fields(self.tables[name]):
+                if item.metadata.get("secret") and shown[name][item.name]:
+                    shown[name][item.name] = "***"
         return shown
 
     def digest(self, *names: str) -> str:
@@ -297,6 +302,8 @@ def _build(cls: type, values: Mapping[str, tuple[Any, str]], mistakes: list[str]
             where = values[key][1] if key in values else f"[{cls.__name__}]"
             default = names[key].default if key in names else None
             said = problem["msg"][0].lower() + problem["msg"][1:]
+            if key in names and names[key].metadata.get("secret"):
+                problem["input"] = "***"
             mistakes.append(
                 f"{where} {key} = {json.dumps(problem['input'], default=str)}: {said} (default {default!r})"
             )

@@ -138,8 +138,8 @@ SuccessExitStatus=130 143
 TimeoutStartSec={START_SECONDS}
 # the limit to drain, and a little
 TimeoutStopSec={settings.engine.drain_seconds + 10:.0f}
-# a main loop that is silent for so long is killed and started again
-WatchdogSec={settings.health.stuck_seconds:.0f}
+# a main loop that is silent for so long is killed and started again; people are told at half of it
+WatchdogSec={2 * settings.health.stuck_seconds:.0f}
 # only the main process is asked to stop; it ends its workers
 KillMode=mixed
 Nice=10

@@ -153,6 +153,20 @@ class Reader:
             FROM events AS e LEFT JOIN targets AS t ON t.id = e.target_id ORDER BY e.id DESC LIMIT :limit"""
         return self._rows(query, limit=limit)
 
+    def sector_at_rest(self, sector: int, product: str) -> bool:
+        """Return whether every listed star of a release has an outcome; stops at the first that has none."""
+        query = """SELECT 1 AS n FROM products AS p JOIN targets AS t ON t.kind = p.kind AND t.key = p.key
+            WHERE p.sector = :sector AND p.product = :product AND p.delisted_at IS NULL
+            AND t.status IN ('QUEUED', 'RUNNING', 'DEFERRED') LIMIT 1"""
+        return not self._rows(query, sector=sector, product=product)
+
+    def sector_candidates(self, sector: int, product: str) -> int:
+        """Return how many listed stars of a release have a candidate."""
+        query = """SELECT count(DISTINCT t.id) AS n FROM candidates AS c JOIN targets AS t ON t.id = c.target_id
+            JOIN products AS p ON p.kind = t.kind AND p.key = t.key
+            WHERE p.sector = :sector AND p.product = :product AND p.delisted_at IS NULL"""
+        return int(self._value(query, sector=sector, product=product))
+
     def get(self, key: str) -> str | None:
         """Return a word that was put down with ``State.set``, ``None`` if there is none."""
         value = self._value("SELECT value AS n FROM meta WHERE key = :key", key=key)

@@ -85,7 +85,8 @@ def test_nobody_uses_pickle_or_a_shell():
 @pytest.mark.parametrize(
     "module",
     ["hunter.cli", "hunter.screen", "hunter.settings", "hunter.pages", "state.reading", "candidates.exports",
-     "candidates.review", "candidates.publish", "models.registry", "models.datasets", "hunter.suggest"],
+     "candidates.review", "candidates.publish", "models.registry", "models.datasets", "hunter.suggest",
+     "hunter.health", "hunter.notify.settings", "hunter.notify.messages", "hunter.systemd"],
 )  # fmt: skip
 def test_what_light_commands_import_is_light(module):
     code = f"import sys, {module}; print(*sys.modules)"

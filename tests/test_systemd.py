@@ -106,7 +106,7 @@ def test_the_unit_follows_the_settings(tmp_path):
         "RestartPreventExitStatus=2 75",
         "SuccessExitStatus=130 143",
         "TimeoutStopSec=100",
-        "WatchdogSec=240",
+        "WatchdogSec=480",
         "KillMode=mixed",
     ):
         assert line in lines
