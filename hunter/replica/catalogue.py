@@ -14,11 +14,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from math import ceil
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from hunter.archives.spoc_writer import Fixed, Value, file_name
 from hunter.replica.stamps import Original, reprocess, stamp, take_apart
+from hunter.replica.tables import Known
 from pipeline.types import Star
+
+if TYPE_CHECKING:
+    from hunter.skies import Truth
 
 BTJD_TO_MJD = 56999.5  # BTJD 0 is JD 2457000
 UNIX_TO_MJD = 40587.0
@@ -107,7 +111,7 @@ class Catalogue:
     def __init__(self, clock: Callable[[], float] = time.time, cache_bytes: int = 128 * 2**20) -> None:
         self.clock = clock
         self.sectors: dict[int, Sector] = {}
-        self.tables: dict[str, object] = {}
+        self.known: list[Known] = []  # what catalogues of planets tell; add to it
         self._cache = Cache(cache_bytes)
         self._lock = threading.RLock()
         self._by_name: dict[str, tuple[Entry, File]] = {}
@@ -196,6 +200,22 @@ class Catalogue:
 
         return self._cache.get((file.name, release), make)
 
+    def know(self, truth: "Truth", share: float = 0.3, seed: int = 1) -> int:
+        """Let catalogues know a share of the planets of a simulated sky, as TOIs, some confirmed; returns how many."""
+        draw = random.Random(seed)
+        for row in truth.rows:
+            if row.kind != "planet" or row.period_days is None or row.epoch_btjd is None or draw.random() >= share:
+                continue
+            number, confirmed = len(self.known) + 1, draw.random() < 0.5
+            self.known.append(
+                Known(
+                    row.tic_id, f"{90000 + number}.{row.number:02d}", row.period_days, row.epoch_btjd,
+                    row.duration_hours or 1.0, row.depth_ppm or 0.0, "CP" if confirmed else "PC",
+                    name=f"Replica-{number} b" if confirmed else "",
+                )
+            )  # fmt: skip
+        return len(self.known)
+
     # how it changes
 
     def release(self, sector: int, fraction: float = 1.0) -> int:
@@ -249,11 +269,11 @@ class Catalogue:
         self.add(entries, seed)
         return len(entries)
 
-    def add_sky(self, folder: Path, *, stars: int = 40, seed: int = 1, sector: int = 1, **sky: object) -> object:
+    def add_sky(self, folder: Path, *, stars: int = 40, seed: int = 1, sector: int = 1, **sky: Any) -> "Truth":
         """Simulate a sector into a folder with `hunter.skies.write_sector`, serve it and return its truth."""
         from hunter.skies import write_sector
 
-        truth = write_sector(folder, stars=stars, seed=seed, sector=sector, **sky)  # type: ignore[arg-type]
+        truth = write_sector(folder, stars=stars, seed=seed, sector=sector, **sky)
         self.add_folder(folder, seed=seed)
         return truth
 
@@ -384,10 +404,11 @@ class Crowd:
     def star(self, tic: int) -> Star:
         """The parameters of a star: those of its light curve, at a place of its own."""
         own = self._stars[tic % self.pool]
-        draw = random.Random(tic)
+        # two steps of Weyl's sequence, the fractions of whole multiples of irrational numbers, fill the sky evenly
+        turn, height = tic * 0.6180339887 % 1, tic * 0.7548776662 % 1
         return Star(
             tmag=own.tmag, teff=own.teff, logg=own.logg, radius=own.radius, mass=own.mass,
-            ra=round(draw.uniform(0, 360), 6), dec=round(draw.uniform(-80, 80), 6),
+            ra=round(360 * turn, 6), dec=round(160 * height - 80, 6),
         )  # fmt: skip
 
     def size(self, cadence_seconds: float | None = None) -> int:
@@ -415,7 +436,14 @@ class Crowd:
         from hunter.archives.spoc_writer import from_simulation, spoc_bytes
         from pipeline.simulate import SectorSettings, draw_star, observe
 
-        settings = SectorSettings(number=self.sector, cadence_seconds=cadence_seconds, span=self.span)
+        # a sector of another length has gap and scattered light in proportion, else a day of it would be all gap
+        settings = SectorSettings(
+            number=self.sector,
+            cadence_seconds=cadence_seconds,
+            span=self.span,
+            gap=min(1.133, self.span / 25),
+            stray_hours=min(2.5, self.span / 11),
+        )
         made = []
         for place, kind in enumerate(self._kinds(self.pool)[:count]):
             observed = observe(draw_star(kind, self._key(place), self.seed), settings, self.seed)

@@ -7,7 +7,8 @@ minima and maxima are included. Rows have the fields of recorded replies.
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, overload
 
 from hunter.replica.catalogue import BTJD_TO_MJD, UNIX_TO_MJD, Catalogue, Entry, File
 from hunter.replica.columns import COUNT, OBSERVATION, PRODUCT, TIC, Field
@@ -59,30 +60,28 @@ def paged(fields: Sequence[Field], rows: Sequence[Row], request: Mapping[str, An
     }
 
 
-def observations(catalogue: Catalogue, params: Mapping[str, Any]) -> tuple[Sequence[Field], list[Row]]:
-    filters = _filters(params)
+def observations(catalogue: Catalogue, params: Mapping[str, Any]) -> tuple[Sequence[Field], Sequence[Row]]:
+    found = _passing(catalogue, params, _candidates(catalogue, params))
+    if _counts(params):
+        return COUNT, [{"Column1": len(found)}]
     fields = [item for item in OBSERVATION if item[0] != "distance"]
-    rows = [observation_row(catalogue, entry) for entry in _candidates(catalogue, params)]
-    rows = [row for row in rows if all(passes(row.get(name)) for name, passes in filters)]
-    return _asked(params, fields, rows)
+    return _asked(params, fields, Lazy(found, lambda entry: observation_row(catalogue, entry)))
 
 
-def observations_near(catalogue: Catalogue, params: Mapping[str, Any]) -> tuple[Sequence[Field], list[Row]]:
+def observations_near(catalogue: Catalogue, params: Mapping[str, Any]) -> tuple[Sequence[Field], Sequence[Row]]:
     ra, dec, radius = _position(params)
-    filters = _filters(params)
-    rows = []
-    for entry in _candidates(catalogue, params):
+    near = []
+    for entry in _passing(catalogue, params, _candidates(catalogue, params)):
         away = _distance(entry.star, ra, dec)
-        if away is None or away > radius:
-            continue
-        row = observation_row(catalogue, entry) | {"distance": away * 3600}
-        if all(passes(row.get(name)) for name, passes in filters):
-            rows.append(row)
-    rows.sort(key=lambda row: row["distance"])
+        if away is not None and away <= radius:
+            near.append((away * 3600, entry.obsid, entry))
+    if _counts(params):
+        return COUNT, [{"Column1": len(near)}]
+    rows = [observation_row(catalogue, entry) | {"distance": away} for away, _, entry in sorted(near)]
     return _asked(params, OBSERVATION, rows)
 
 
-def products(catalogue: Catalogue, params: Mapping[str, Any]) -> tuple[Sequence[Field], list[Row]]:
+def products(catalogue: Catalogue, params: Mapping[str, Any]) -> tuple[Sequence[Field], Sequence[Row]]:
     rows = []
     for text in str(params.get("obsid", "")).split(","):
         entry = catalogue.of_obsid(int(text)) if text.strip().isdigit() else None
@@ -91,7 +90,7 @@ def products(catalogue: Catalogue, params: Mapping[str, Any]) -> tuple[Sequence[
     return PRODUCT, rows
 
 
-def tic_rows(catalogue: Catalogue, params: Mapping[str, Any]) -> tuple[Sequence[Field], list[Row]]:
+def tic_rows(catalogue: Catalogue, params: Mapping[str, Any]) -> tuple[Sequence[Field], Sequence[Row]]:
     filters = _filters(params)
     wanted = params.get("ID")
     stars = catalogue.stars()
@@ -106,7 +105,7 @@ def tic_rows(catalogue: Catalogue, params: Mapping[str, Any]) -> tuple[Sequence[
     return _asked(params, TIC, rows)
 
 
-def tic_near(catalogue: Catalogue, params: Mapping[str, Any]) -> tuple[Sequence[Field], list[Row]]:
+def tic_near(catalogue: Catalogue, params: Mapping[str, Any]) -> tuple[Sequence[Field], Sequence[Row]]:
     ra, dec, radius = _position(params)
     filters = _filters(params)
     rows = []
@@ -120,7 +119,7 @@ def tic_near(catalogue: Catalogue, params: Mapping[str, Any]) -> tuple[Sequence[
     return _asked(params, [*TIC, ("dstArcSec", "float")], rows)
 
 
-Service = Callable[[Catalogue, Mapping[str, Any]], tuple[Sequence[Field], list[Row]]]
+Service = Callable[[Catalogue, Mapping[str, Any]], tuple[Sequence[Field], Sequence[Row]]]
 SERVICES: dict[str, Service] = {
     "mast.caom.filtered": observations,
     "mast.caom.filtered.position": observations_near,
@@ -255,6 +254,60 @@ def histograms() -> Document:
 Filter = tuple[str, Callable[[Any], bool]]
 
 
+# what filters of great sectors ask for, without making 20,000 rows
+QUICK: dict[str, Callable[[Entry], Any]] = {
+    "intentType": lambda entry: "science",
+    "obs_collection": lambda entry: entry.collection,
+    "provenance_name": lambda entry: entry.provenance,
+    "project": lambda entry: "TESS",
+    "dataproduct_type": lambda entry: "timeseries",
+    "target_name": lambda entry: str(entry.tic),
+    "obs_id": lambda entry: entry.obs_id,
+    "t_exptime": lambda entry: entry.exptime,
+    "sequence_number": lambda entry: entry.sector,
+    "dataRights": lambda entry: "PUBLIC",
+    "obsid": lambda entry: entry.obsid,
+    "s_ra": lambda entry: entry.star.ra,
+    "s_dec": lambda entry: entry.star.dec,
+}
+
+
+def _slowly(catalogue: Catalogue, name: str, entry: Entry) -> Any:
+    return observation_row(catalogue, entry).get(name)
+
+
+def _passing(catalogue: Catalogue, params: Mapping[str, Any], entries: list[Entry]) -> list[Entry]:
+    """The observations that pass every filter."""
+    for name, passes in _filters(params):
+        value = QUICK.get(name) or partial(_slowly, catalogue, name)
+        entries = [entry for entry in entries if passes(value(entry))]
+    return entries
+
+
+class Lazy(Sequence[Row]):
+    """Rows that are made when they are on the page asked for."""
+
+    def __init__(self, entries: Sequence[Entry], make: Callable[[Entry], Row]) -> None:
+        self._entries = entries
+        self._make = make
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @overload
+    def __getitem__(self, place: int) -> Row: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Row]: ...
+    def __getitem__(self, place: int | slice) -> Row | Sequence[Row]:
+        if isinstance(place, slice):
+            return [self._make(entry) for entry in self._entries[place]]
+        return self._make(self._entries[place])
+
+
+def _counts(params: Mapping[str, Any]) -> bool:
+    return str(params.get("columns") or "").upper().startswith("COUNT_BIG")
+
+
 def _filters(params: Mapping[str, Any]) -> list[Filter]:
     made = []
     for item in params.get("filters") or ():
@@ -268,6 +321,8 @@ def _test(values: Sequence[Any], free: str | None, separator: str | None) -> Cal
     words = {str(value).strip().lower() for value in values if not isinstance(value, Mapping)}
     numbers = {number for number in map(_number, words) if number is not None}
     like = None if free is None else re.compile(".*".join(map(re.escape, free.lower().split("%"))))
+    if words and not ranges and like is None and separator is None and not numbers:
+        return lambda value: value is not None and str(value).lower() in words
 
     def passes(value: Any) -> bool:
         if value is None:
@@ -305,10 +360,12 @@ def _listed(params: Mapping[str, Any], name: str) -> set[int] | None:
     return None
 
 
-def _asked(params: Mapping[str, Any], fields: Sequence[Field], rows: list[Row]) -> tuple[Sequence[Field], list[Row]]:
+def _asked(
+    params: Mapping[str, Any], fields: Sequence[Field], rows: Sequence[Row]
+) -> tuple[Sequence[Field], Sequence[Row]]:
     """The columns asked for: all, a list of names, or the count of rows."""
     columns = str(params.get("columns") or "*")
-    if columns.upper().startswith("COUNT_BIG"):
+    if _counts(params):
         return COUNT, [{"Column1": len(rows)}]
     if columns in ("*", "c.*"):
         return fields, rows

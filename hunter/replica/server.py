@@ -21,6 +21,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from hunter.replica import sky, tables
 from hunter.replica.catalogue import Catalogue, Content, Entry, File, Script
 from hunter.replica.columns import configuration
 from hunter.replica.faults import Calm, Plan, Reply, Request
@@ -29,6 +30,7 @@ from hunter.replica.portal import invoke
 
 BUCKET = "stpubdata"
 LONGEST_BODY = 2**20
+LARGEST_CUT = 10_000  # pixels
 KEPT_LINES = 500_000
 SECTOR_KEY = re.compile(r"tess/public/tid/s(\d{4})/(?:\d{4}/){4}([^/]+)")
 SCRIPT = re.compile(r"/missions/tess/download_scripts/sector/tesscurl_sector_(\d+)_(lc|fast-lc|tp|fast-tp)\.sh")
@@ -386,7 +388,7 @@ class Answers:
     def reply(self, request: Request, path: str, query: dict[str, str]) -> Reply:
         if request.method == "POST" and request.body and "json" not in self.headers.get("Content-Type", ""):
             query = query | {key: values[-1] for key, values in parse_qs(request.body, keep_blank_values=True).items()}
-        answer = getattr(self, "_" + request.route.replace("-", "_"), self._none)
+        answer = getattr(self, "_" + request.route.replace("-", "_"))
         return answer(request, path, query)
 
     def _none(self, request: Request, path: str, query: dict[str, str]) -> Reply:
@@ -498,6 +500,37 @@ class Answers:
         if self.fault is not None and self.fault.document is not None:
             document = self.fault.document(document)
         return self._json(document)
+
+    def _resolver(self, request: Request, path: str, query: dict[str, str]) -> Reply:
+        return self._json(sky.resolve(self.catalogue, query.get("name", "")))
+
+    def _tesscut(self, request: Request, path: str, query: dict[str, str]) -> Reply:
+        try:
+            ra, dec = float(query["ra"]), float(query["dec"])
+            if path.endswith("/sector"):
+                return self._json(sky.cut_sectors(self.catalogue, ra, dec))
+            columns, rows = int(query.get("x", "5")), int(query.get("y", "5"))
+            sector = int(query["sector"]) if query.get("sector") else None
+        except (KeyError, ValueError) as error:
+            return Reply(400, (("Content-Type", "application/json"),), json.dumps({"msg": str(error)}).encode())
+        if not path.endswith("/astrocut") or not 0 < columns * rows <= LARGEST_CUT:
+            return Reply(400, (("Content-Type", "application/json"),), b'{"msg": "the request is not understood"}')
+        body = sky.cut_out(self.catalogue, ra, dec, columns, rows, sector)
+        return Reply(200, (("Content-Type", "application/zip"),), body)
+
+    def _tap(self, request: Request, path: str, query: dict[str, str]) -> Reply:
+        values = {key.lower(): value for key, value in query.items()}
+        form = "csv" if "csv" in values.get("format", "").lower() else "votable"
+        status, kind, body = tables.tap(
+            values.get("query", ""), form, self.catalogue.known, self.catalogue.stars()
+        )  # fmt: skip
+        return Reply(status, (("Content-Type", kind),), body)
+
+    def _toi(self, request: Request, path: str, query: dict[str, str]) -> Reply:
+        body = tables.exofop(request.route, query.get("output", "csv"), self.catalogue.known, self.catalogue.stars())
+        return Reply(200, (("Content-Type", "text/csv"),), body)
+
+    _ctoi = _toi
 
     def _json(self, document: Any) -> Reply:
         body = json.dumps(document).encode()
