@@ -105,6 +105,7 @@ TABLES = LIGHT | {
     "vet": "pipeline.vet:VetSettings",
     "drift": "models.drift:DriftSettings",
     "logs": "hunter.logs:LogSettings",
+    "metrics": "hunter.metrics:MetricsSettings",
 }
 # what decides a target's result, beside its files: another value asks for another hunt
 DECISIVE = ("hunt", "archive", "clean", "detrend", "search", "search.confirm", "fold", "vet", "score")

@@ -47,6 +47,15 @@ _SUSPECTS = (
 _READY = """SELECT count(*) AS n FROM (
     SELECT 1 FROM targets WHERE status = 'QUEUED' AND ready AND NOT suspect LIMIT 1000) AS first"""
 
+_OWED = "SELECT count(*) AS n FROM outbox WHERE status = 'waiting'"
+_DEAD = "SELECT count(*) AS n FROM outbox WHERE status = 'dead'"
+_WORDS = """SELECT key, value FROM meta
+    WHERE key IN ('courier', 'device', 'last_poll', 'last_poll_at', 'next_poll_at') OR key LIKE 'breaker:%'"""
+_RELEASES = """SELECT sector, product, status, count, listed, looked_at, failed_polls, enumerated_at, note FROM releases
+    WHERE status NOT IN ('unseen', 'enumerated')
+    OR sector = (SELECT max(sector) FROM releases WHERE status = 'enumerated')
+    ORDER BY sector DESC, product LIMIT 12"""
+
 _FINISHED = {"last_5_minutes": 300, "last_hour": 3600, "last_24_hours": 86_400}
 
 
@@ -100,6 +109,8 @@ class Reader:
             {last_5_minutes, last_hour, last_24_hours}, to ten seconds; ``queue`` {queued, suspects, ready (counted to
             1,000), running, deferred, next_due}; ``workers``, newest heartbeat first, each with ``age`` in seconds;
             ``failures``, one a class with ``n`` and an ``example``; ``candidates`` and ``events``, newest first;
+            ``releases``, those on their way and the newest that was listed; ``outbox`` {waiting, dead}; ``words``, what
+            the courier, the polls and the door to the archives have put down, as text;
             ``first_activity`` and ``last_activity``, ``None`` before there is any.
         """
         counted: dict[str, dict[str, int]] = {"status": {}, "phase": {}, "error": {}}
@@ -130,6 +141,9 @@ class Reader:
             "failures": self._failures_by_class(counted["error"]),
             "candidates": self.candidates("published", limit=candidates),
             "events": self.events(events),
+            "releases": self._rows(_RELEASES),
+            "outbox": {"waiting": int(self._value(_OWED)), "dead": int(self._value(_DEAD))},
+            "words": {row["key"]: row["value"] for row in self._rows(_WORDS)},
             "first_activity": moved[0],
             "last_activity": max((at for at in (moved[1], *(w["heartbeat"] for w in workers)) if at), default=None),
         }
@@ -152,6 +166,11 @@ class Reader:
         query = """SELECT e.at, e.level, e.kind, e.text, t.kind AS target_kind, t.key AS target_key
             FROM events AS e LEFT JOIN targets AS t ON t.id = e.target_id ORDER BY e.id DESC LIMIT :limit"""
         return self._rows(query, limit=limit)
+
+    def events_since(self, since: float) -> dict[str, int]:
+        """Return how many events there were since then, by level."""
+        query = "SELECT level, count(*) AS n FROM events WHERE at >= :since GROUP BY level"
+        return {row["level"]: int(row["n"]) for row in self._rows(query, since=since)}
 
     def sector_at_rest(self, sector: int, product: str) -> bool:
         """Return whether every listed star of a release has an outcome; stops at the first that has none."""

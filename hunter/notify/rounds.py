@@ -1,13 +1,12 @@
 """The round a daemon makes each minute: is there anything to tell, and is there anything to send."""
 
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from hunter import crashpoints
-from hunter.health import Pulse
+from hunter.health import Pulse, free_bytes
 from hunter.notify import messages
 from hunter.notify.delivery import Delivered, deliver
 from hunter.notify.settings import channels_of
@@ -17,10 +16,6 @@ from state.reading import Reader
 from state.releases import Releases
 from state.rows import Message
 from state.store import State
-
-
-def free_bytes(folder: Path) -> int:
-    return shutil.disk_usage(folder).free
 
 
 @dataclass(slots=True)
