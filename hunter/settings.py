@@ -98,6 +98,8 @@ LIGHT = {
 }
 TABLES = LIGHT | {
     "archive": "hunter.archives.settings:ArchiveSettings",
+    "network": "hunter.network.settings:NetworkSettings",
+    "files": "hunter.network.settings:FilesSettings",
     "clean": "pipeline.clean:CleanSettings",
     "detrend": "pipeline.clean:DetrendSettings",
     "search": "pipeline.search:SearchSettings",
