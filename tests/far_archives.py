@@ -48,7 +48,7 @@ def archive(clock, plan=None):
 
 def way_out(clock, store=None, now=None, draw=lambda: 0.5, **settings):
     """A door whose time is that of the clock; it never waits for real."""
-    limits = {"contact": "https://example.org", "connect_seconds": 2.0, "read_seconds": 2.0, **settings}
+    limits = {"contact": "https://example.org", "connect_seconds": 30.0, "read_seconds": 30.0, **settings}
     return Door(
         NetworkSettings(**limits), store, clock=clock, now=now or (lambda: 1.6e9 + clock.time), sleep=clock.sleep,
         draw=draw,
