@@ -289,3 +289,86 @@ def test_a_request_through_a_proxy_and_doubled_slashes_find_their_way(session, r
     proxies = {"http": replica.url}
     address = f"http://archive.stsci.edu//missions/tess//download_scripts/sector/tesscurl_sector_{SECTOR}_lc.sh"
     assert session.get(address, proxies=proxies).status_code == 200
+
+
+def test_a_replica_is_started_and_steered_from_another_process_with_its_token(capsys):
+    import threading
+
+    from hunter.replica.__main__ import main
+    from hunter.replica.control import Remote
+
+    stop = threading.Event()
+    arguments = ["--crowd", "6", "--span", "0.2", "--sector", "4", "--held", "--control"]
+    running = threading.Thread(target=main, args=(arguments, stop))
+    running.start()
+    told = ""
+    try:
+        while "serving" not in told:
+            running.join(0.01)
+            assert running.is_alive()
+            told += capsys.readouterr().out
+        url = re.search(r'^mast_url = "(http://127.0.0.1:\d+)"$', told, re.M).group(1)
+        token = re.search(r"token (\S+)", told).group(1)
+        remote = Remote(url, token)
+        assert remote.release(4, 0.5) == 3
+        remote.publish_script(4)
+        assert (
+            requests.get(f"{url}/missions/tess/download_scripts/sector/tesscurl_sector_4_lc.sh").text.count("curl") == 3
+        )
+        assert remote.reprocess(4, 0.67) == 2
+        remote.outage(3600)
+        with pytest.raises(requests.ConnectionError):
+            requests.get(f"{url}/stpubdata")
+        summary = remote.summary()
+        assert (summary["requests"], summary["most_connections"], summary["faults"]) == (2, 1, {"outage": 1})
+        with pytest.raises(ValueError, match="release: KeyError 99"):
+            remote.release(99)
+        assert requests.post(f"{url}/replica/release", data={"sector": "4"}).status_code == 403
+    finally:
+        stop.set()
+        running.join(10)
+
+
+def test_a_replica_of_nothing_is_not_started(capsys):
+    from hunter.replica.__main__ import main
+
+    with pytest.raises(SystemExit):
+        main([])
+    assert "say what to serve" in capsys.readouterr().err
+
+
+def test_a_simulated_sky_is_served_with_its_truth(session, tmp_path):
+    catalogue = Catalogue()
+    truth = catalogue.add_sky(tmp_path, stars=9, seed=2, sector=5, cadence_seconds=120, damaged=2)
+    assert catalogue.know(truth, share=1.0) > 1
+    catalogue.release(5)
+    catalogue.publish_script(5)
+    with Replica(catalogue) as replica:
+        names = re.findall(r"-o (\S+)", session.get(script_url(replica, sector=5)).text)
+        assert set(names) == {row.file for row in truth.rows}
+        for row in (truth.rows[0], truth.rows[-1]):  # a star and a damaged file, byte for byte
+            served = download(session, replica, f"mast:TESS/product/{row.file}").content
+            assert served == (tmp_path / row.file).read_bytes()
+
+
+def test_a_reprocessed_sky_has_the_flux_of_its_new_release(session, tmp_path):
+    catalogue = Catalogue()
+    catalogue.add_sky(tmp_path, stars=1, sector=5, damaged=0)
+    catalogue.release(5)
+    (entry,) = catalogue.visible(5)
+    before = catalogue.content(entry, entry.files[0])
+    catalogue.reprocess(5, {entry.tic}, data_release=50)
+    after = catalogue.content(entry, entry.files[0])
+    assert (len(before.data), before.etag != after.etag) == (len(after.data), True)
+
+
+def test_who_comes_back_too_early_is_seen(session):
+    catalogue = small_catalogue()
+    catalogue.release(SECTOR)
+    now = [0.0]
+    with Replica(catalogue, Rules(Rule(unavailable("60"), hits={1})), clock=lambda: now[0]) as replica:
+        file = light_curves(replica)[0]
+        for time in (0, 30, 61):
+            now[0] = time
+            download(session, replica, file.uri)
+        assert [(told.time, later.time) for told, later in replica.hurried()] == [(0, 30)]

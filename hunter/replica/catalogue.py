@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from hunter.archives.spoc_writer import Fixed, Value, file_name
 from hunter.replica.stamps import Original, reprocess, stamp, take_apart
 from hunter.replica.tables import Known
+from pipeline.errors import UnusableData
 from pipeline.types import Star
 
 if TYPE_CHECKING:
@@ -196,7 +197,10 @@ class Catalogue:
             if release is None:
                 return whole
             day = time.strftime("%Y-%m-%d", time.gmtime(self.released_at(entry)))
-            return reprocess(whole, release, day)
+            try:
+                return reprocess(whole, release, day)
+            except (UnusableData, ValueError):
+                return whole  # a file that is damaged on purpose, or no light curve, stays as it is
 
         return self._cache.get((file.name, release), make)
 
@@ -540,7 +544,6 @@ def _folder_entries(catalogue: Catalogue, folder: Path) -> Iterator[Entry]:
     """An observation for each FITS file; pixels join the light curve of the same observation."""
     from hunter.archives.formats import identify
     from hunter.archives.identity import UNKNOWN_STAR
-    from pipeline.errors import UnusableData
 
     paths = {path.name: path for path in sorted(folder.rglob("*.fits"))}
     source = Folder(paths)

@@ -21,7 +21,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from hunter.replica import sky, tables
+from hunter.replica import control, sky, tables
 from hunter.replica.catalogue import Catalogue, Content, Entry, File, Script
 from hunter.replica.columns import configuration
 from hunter.replica.faults import Calm, Plan, Reply, Request
@@ -71,6 +71,8 @@ class Replica:
         0 for any free one.
     clock : callable
         Seconds for the log, for outages and for replies; monotonic by default.
+    token : str
+        Lets `control.Remote` steer it from another process; nobody can without one.
     """
 
     def __init__(
@@ -79,11 +81,13 @@ class Replica:
         plan: Plan | None = None,
         port: int = 0,
         clock: Callable[[], float] = time.monotonic,
+        token: str = "",
     ) -> None:
-        self.catalogue = catalogue
+        self.catalogue: Catalogue = catalogue
         self.plan: Plan = Calm() if plan is None else plan
         self.clock = clock
         self.log: deque[Line] = deque(maxlen=KEPT_LINES)
+        self.token = token
         self.stopping = threading.Event()
         self._lock = threading.Lock()
         self._hits: Counter[tuple[str, ...]] = Counter()
@@ -149,6 +153,32 @@ class Replica:
     def most_connections(self) -> int:
         """The most connections that were open at one request."""
         return max((line.connections for line in self.lines()), default=0)
+
+    def hurried(self, grace: float = 0.1) -> list[tuple[Line, Line]]:
+        """Each reply that told to wait so many seconds, with a request that came before they had passed.
+
+        Requests within the grace were under way when the reply came.
+        """
+        lines, found = self.lines(), []
+        for told in lines:
+            if told.retry_after.isdigit() and int(told.retry_after) <= 3600:
+                begin, end = told.time + grace, told.time + int(told.retry_after)
+                found += [(told, later) for later in lines if begin < later.time < end]
+        return found
+
+    def summary(self) -> dict[str, Any]:
+        """What the log holds in numbers: requests by route and status, faults, bytes, the most at once."""
+        lines = self.lines()
+        return {
+            "requests": len(lines),
+            "by_route": dict(Counter(f"{line.method} {line.route} {line.status}" for line in lines)),
+            "faults": dict(Counter(line.fault for line in lines if line.fault)),
+            "bytes": sum(line.sent for line in lines),
+            "most_connections": max((line.connections for line in lines), default=0),
+            "most_concurrency": max((line.concurrency for line in lines), default=0),
+            "hurried": len(self.hurried()),
+            "user_agents": sorted({line.user_agent for line in lines}),
+        }
 
     def forget(self) -> None:
         """Empty the log and begin counting hits anew."""
@@ -245,6 +275,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return self._send(Reply(413, (), error_page(413, "Payload Too Large")), None)
         body = self.rfile.read(length).decode("utf-8", "replace") if length else ""
         query = {key: values[-1] for key, values in parse_qs(split.query, keep_blank_values=True).items()}
+        if path.startswith(control.PATH):
+            return self._control(path, {key: values[-1] for key, values in parse_qs(body).items()})
         route, name = route_of(path, query)
         request, line = replica.begin(self, route, name, body)
         try:
@@ -263,6 +295,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._send(reply, line)
         finally:
             replica.end()
+
+    def _control(self, path: str, query: dict[str, str]) -> None:
+        """What steers the replica: no part of any archive, not in the log, and only with the token."""
+        replica = self.server.replica
+        if self.command != "POST" or not control.allowed(replica.token, self.headers.get(control.HEADER)):
+            return self._send(Reply(403, (), error_page(403, "Forbidden")), None)
+        told = control.act(replica, path.removeprefix(control.PATH), query)
+        return self._send(Reply(200, (("Content-Type", "application/json"),), json.dumps(told).encode()), None)
 
     def _break(self) -> None:
         """Reset the connection: closed with nothing lingering, which needs every hold on the socket given up."""
