@@ -39,7 +39,9 @@ class MetricsSettings:
     """The [metrics] table."""
 
     port: Annotated[int, Ge(0), Le(65535)] = 0  # of /metrics and /healthz on 127.0.0.1; 0 is off
-    file: str = ""  # written each minute for the node exporter's textfile collector, such as /var/lib/node_exporter/hunter.prom
+    file: str = (
+        ""  # written each minute for the node exporter's textfile collector, such as /var/lib/node_exporter/hunter.prom
+    )
 
 
 class HuntCollector(Collector):

@@ -163,6 +163,15 @@ class Products:
             rows = connection.execute(query.order_by(products.c.used_at, products.c.uri).limit(limit))
             return [(row.uri, row.path, int(row.size or 0)) for row in rows]
 
+    def lying(self, paths: Collection[str]) -> set[str]:
+        """Those of these paths, relative to the file store, at which a product lies."""
+        found: set[str] = set()
+        query = select(products.c.path).where(products.c.path.is_not(None))
+        with self._state.read() as connection:
+            for some in _pieces(sorted(paths)):
+                found.update(connection.execute(query.where(products.c.path.in_(some))).scalars())
+        return found
+
     def gone(self, uris: Collection[str]) -> None:
         """Note that these no longer lie here."""
         for some in _pieces(sorted(uris)):

@@ -142,6 +142,14 @@ def test_the_longest_unused_file_goes_first_and_what_is_needed_stays(state):
     assert products.bytes_here() == 3000
 
 
+def test_a_path_is_known_while_a_product_lies_there(state):
+    products = Products(state)
+    products.enter(listed(1, 2), 1.0)
+    here(state, 1, 2)
+    products.gone(["mast:2"])
+    assert products.lying(["s0001/1", "s0001/2", "elsewhere"]) == {"s0001/1"}
+
+
 def test_the_same_fault_of_the_same_content_is_counted(state):
     products = Products(state)
     products.enter(listed(1), 1.0)

@@ -19,7 +19,7 @@ from hunter.network.door import Door
 from hunter.network.errors import ArchiveUnavailable, shown
 
 BUCKET = "stpubdata"
-NAME = re.compile(r"tess\d{13}-s(\d{4})-(\d{4})(\d{4})(\d{4})(\d{4})-\d{4}-(?:s|a_fast)[_-](?:lc|tp)\.fits")
+NAME = re.compile(r"tess\d{13}-s(\d{4})-(\d{4})(\d{4})(\d{4})(\d{4})-\d{4}-(?:s_|a_fast-)(?:lc|tp)\.fits", re.ASCII)
 URI = re.compile(r"mast:TESS/product/(.+)", re.I)
 MOST_PAGES = 10_000  # of 1000 objects; a listing that goes on is no sector
 
