@@ -4,23 +4,20 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from candidates.files import write_durably
+from hunter.network.errors import Missing
 from pipeline.errors import ArchiveUnavailable
-
-MAX_BYTES = 64 * 2**20  # 160,000 files of 250 bytes a line are 40 MB
-PIECE = 2**18
-LONGEST_SECONDS = 600.0  # for a whole text
 
 _Meaning = TypeVar("_Meaning")
 
 
 class Session(Protocol):
-    """What asks over the network; ``requests.Session`` is one."""
+    """What asks over the network: ``requests.Session``, or that of the door, whose manners are its own."""
 
     def get(self, url: str, **options: Any) -> Any: ...
 
@@ -43,40 +40,21 @@ class Copies:
     Parameters
     ----------
     session : Session
-        What goes out to the network; its timeouts, retries and manners are its own.
+        What goes out to the network.
     folder : Path
         Deleting it costs downloads, nothing else.
     now : callable
         Seconds since 1970.
-    clock : callable
-        Seconds of a clock that never jumps, for the deadline.
     """
 
-    def __init__(
-        self,
-        session: Session,
-        folder: Path,
-        now: Callable[[], float] = time.time,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, session: Session, folder: Path, now: Callable[[], float] = time.time) -> None:
         self._session = session
         self._folder = folder
         self._now = now
-        self._clock = clock
 
     def kept(self, name: str, read: Callable[[bytes], _Meaning]) -> Copy[_Meaning] | None:
         """The copy at hand; None where there is none, or it is not what was stored."""
-        place = self._folder / name
-        try:
-            said = json.loads(_note(place).read_text("utf-8"))
-            content = place.read_bytes()
-            if hashlib.sha256(content).hexdigest() != said["sha256"]:
-                return None
-            return Copy(
-                read(content), said["sha256"], said["etag"], said["modified"], float(said["checked_at"]), fresh=False
-            )
-        except (OSError, ValueError, KeyError, TypeError, ArchiveUnavailable):
-            return None
+        return kept(self._folder / name, read)
 
     def ask(self, url: str, name: str, read: Callable[[bytes], _Meaning]) -> Copy[_Meaning] | None:
         """The text at ``url`` as it stands now; None where the server says that there is none (404, 410).
@@ -96,17 +74,17 @@ class Copies:
         ArchiveUnavailable
             If there is no answer, or none that can be trusted.
         """
-        kept = self.kept(name, read)
+        at_hand = self.kept(name, read)
         headers = {"Accept": "*/*"}
-        if kept is not None and kept.etag:
-            headers["If-None-Match"] = kept.etag
-        if kept is not None and kept.modified:
-            headers["If-Modified-Since"] = kept.modified
-        status, said, content = get(self._session, url, headers, clock=self._clock)
-        if status == 304 and kept is not None:
-            kept = replace(kept, checked_at=self._now())
-            self._note(name, kept)
-            return kept
+        if at_hand is not None and at_hand.etag:
+            headers["If-None-Match"] = at_hand.etag
+        if at_hand is not None and at_hand.modified:
+            headers["If-Modified-Since"] = at_hand.modified
+        status, said, content = get(self._session, url, headers)
+        if status == 304 and at_hand is not None:
+            at_hand = replace(at_hand, checked_at=self._now())
+            self._note(name, at_hand)
+            return at_hand
         if status in (404, 410):
             return None
         if status != 200:
@@ -126,43 +104,38 @@ class Copies:
             write_durably(_note(self._folder / name), json.dumps(note).encode())
 
 
+def kept(place: Path, read: Callable[[bytes], _Meaning]) -> Copy[_Meaning] | None:
+    """The copy that lies at a place; None where there is none, or it is not what was stored."""
+    try:
+        said = json.loads(_note(place).read_text("utf-8"))
+        content = place.read_bytes()
+        if hashlib.sha256(content).hexdigest() != said["sha256"]:
+            return None
+        return Copy(
+            read(content), said["sha256"], said["etag"], said["modified"], float(said["checked_at"]), fresh=False
+        )
+    except (OSError, ValueError, KeyError, TypeError, ArchiveUnavailable):
+        return None
+
+
 def _note(place: Path) -> Path:
     return place.with_name(place.name + ".json")
 
 
-def get(
-    session: Session,
-    url: str,
-    headers: Mapping[str, str],
-    *,
-    most: int = MAX_BYTES,
-    clock: Callable[[], float] = time.monotonic,
-) -> tuple[int, Mapping[str, str], bytes]:
+def get(session: Session, url: str, headers: Mapping[str, str]) -> tuple[int, Mapping[str, str], bytes]:
     """Status, headers and body of one answer, whole.
 
     Raises
     ------
     ArchiveUnavailable
-        If none came, it broke off, is longer than ``most`` bytes, or took longer than LONGEST_SECONDS.
+        If none came, or it broke off.
     """
     import requests
 
-    until = clock() + LONGEST_SECONDS
     try:
-        with closing(session.get(url, headers=dict(headers), stream=True)) as answer:
-            pieces, size = [], 0
-            for piece in answer.iter_content(PIECE):
-                pieces.append(piece)
-                size += len(piece)
-                if size > most:
-                    raise ArchiveUnavailable(f"unknown: {url} sends more than {most // 2**20} MB")
-                if clock() > until:
-                    raise ArchiveUnavailable(f"unknown: {url} has not ended after {LONGEST_SECONDS:.0f} s")
-            content = b"".join(pieces)
-            stated = answer.headers.get("Content-Length", "")
-            encoded = answer.headers.get("Content-Encoding", "identity") not in ("", "identity")
-            if answer.status_code == 200 and stated.isdigit() and not encoded and int(stated) != size:
-                raise ArchiveUnavailable(f"unknown: {url} was cut: {size} bytes of {stated}")
-            return answer.status_code, answer.headers, content
+        answer = session.get(url, headers=dict(headers))
+        return answer.status_code, answer.headers, answer.content
+    except Missing:
+        return 404, {}, b""
     except requests.RequestException as error:
-        raise ArchiveUnavailable(f"unknown: {url}: {type(error).__name__}: {error}") from error
+        raise ArchiveUnavailable(f"unknown: {url}: {type(error).__name__}") from error

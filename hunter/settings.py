@@ -100,6 +100,7 @@ TABLES = LIGHT | {
     "archive": "hunter.archives.settings:ArchiveSettings",
     "network": "hunter.network.settings:NetworkSettings",
     "files": "hunter.network.settings:FilesSettings",
+    "watch": "hunter.archives.settings:WatchSettings",
     "clean": "pipeline.clean:CleanSettings",
     "detrend": "pipeline.clean:DetrendSettings",
     "search": "pipeline.search:SearchSettings",
@@ -223,9 +224,12 @@ def load(home: str | None = None, overrides: Mapping[str, Any] | None = None, *,
     if mistakes:
         raise SettingsError("\n".join(mistakes))
     # a relative path in hunter.toml starts at the folder of that file, wherever the command is given
-    if "archive" in tables and tables["archive"].source:
+    if "archive" in tables and tables["archive"].source not in ("", "mast", "s3"):
         source = folder / Path(tables["archive"].source).expanduser()
         tables["archive"] = dataclasses.replace(tables["archive"], source=str(source))
+    if "watch" in tables and tables["watch"].favourites:
+        favourites = folder / Path(tables["watch"].favourites).expanduser()
+        tables["watch"] = dataclasses.replace(tables["watch"], favourites=str(favourites))
     inside = Path(tables["paths"].home).expanduser()
     return Settings((folder / inside).resolve(), file, tables)
 

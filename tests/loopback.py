@@ -12,6 +12,7 @@ class Shelf:
     def __init__(self) -> None:
         self.pages: dict[str, tuple[int, dict[str, str], bytes]] = {}
         self.asked: list[tuple[str, dict[str, str]]] = []
+        self.posted: list[tuple[str, dict[str, str], str]] = []
         self.url = ""
 
     def put(self, path: str, body: bytes | str, status: int = 200, **headers: str) -> None:
@@ -41,6 +42,11 @@ def open_shelf() -> Iterator[Shelf]:
             self.end_headers()
             self.wfile.write(body)
             self.close_connection = "Content-Length" in headers
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            shelf.posted.append((self.path, dict(self.headers), body.decode()))
+            self.do_GET()
 
         def log_message(self, *words: object) -> None:
             pass

@@ -237,13 +237,6 @@ def test_a_bad_answer_is_unknown_and_leaves_the_copy_alone(shelf, session, tmp_p
     assert ask_script(copies, shelf.url, LINE, 1).files == good.files
 
 
-def test_an_answer_that_drips_is_given_up_at_its_deadline(shelf, session, tmp_path):
-    ticks = iter([0.0, 1000.0])
-    shelf.put(PLACE, script_of(some_files(2)))
-    with pytest.raises(ArchiveUnavailable, match="has not ended after 600 s"):
-        ask_script(Copies(session, tmp_path, clock=lambda: next(ticks)), shelf.url, LINE, 1)
-
-
 def test_a_server_that_is_not_there_is_unknown(session, tmp_path):
     with pytest.raises(ArchiveUnavailable, match=r"^unknown: http://127\.0\.0\.1:9/.*ConnectionError"):
         ask_script(Copies(session, tmp_path), "http://127.0.0.1:9", LINE, 1)

@@ -4,11 +4,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from pipeline.errors import ArchiveUnavailable
 from pipeline.types import Observation, Product, Star, Target
 
 
 class ArchiveEmpty(ValueError):
     """There is nothing to hunt at the place the settings name; the message holds the cure."""
+
+
+class FilesGone(ArchiveUnavailable):
+    """Files that had been fetched do not lie here any more: their target goes back to be fetched again."""
 
 
 @dataclass(frozen=True, slots=True)

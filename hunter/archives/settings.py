@@ -1,13 +1,18 @@
-"""The [archive] table."""
+"""The [archive] and [watch] tables."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Le
+
+FAR = ("mast", "s3")  # sources over the network
 
 
 @dataclass(frozen=True, slots=True)
 class ArchiveSettings:
     """The [archive] table: where light curves come from, and which of several is taken."""
 
-    source: str = ""  # a folder of light curves, or one file
+    source: str = ""  # a folder of light curves, or one file; "mast" or "s3" for the archives of TESS
     # one product per sector, the first of these authors; those not named come after all of these
     prefer: tuple[str, ...] = (
         "SPOC", "SIMULATED", "TESS-SPOC", "QLP", "TGLC", "ELEANOR", "KEPLER", "K2", "K2SFF", "LIGHTKURVE", "FITS",
@@ -18,3 +23,23 @@ class ArchiveSettings:
         "PDCSAP_FLUX", "KSPSAP_FLUX", "SYS_RM_FLUX", "DET_FLUX", "CAL_APER_FLUX", "CAL_PSF_FLUX", "CORR_FLUX", "FCOR",
         "FLUX", "SAP_FLUX",
     )  # fmt: skip
+    # where a thing is asked for decides no result: these may point to a replica or a mirror
+    mast_url: str = field(default="https://mast.stsci.edu", metadata={"phase": "where"})  # queries and files
+    bulk_url: str = field(default="https://archive.stsci.edu", metadata={"phase": "where"})  # bulk scripts
+    # the open bucket of TESS, read without a key
+    s3_endpoint: str = field(default="https://s3.us-east-1.amazonaws.com", metadata={"phase": "where"})
+    # confirmed planets
+    exoplanet_archive_url: str = field(default="https://exoplanetarchive.ipac.caltech.edu", metadata={"phase": "where"})
+    # TESS objects of interest
+    exofop_url: str = field(default="https://exofop.ipac.caltech.edu", metadata={"phase": "where"})
+
+
+@dataclass(frozen=True, slots=True)
+class WatchSettings:
+    """The [watch] table: which releases are looked out for."""
+
+    poll_hours: Annotated[float, Gt(0), Le(168)] = 6.0  # between two polls of the archive
+    first_sector: Annotated[int, Ge(0), Le(9999)] = 0  # the hunt begins with this one; 0 is the newest there is
+    # light curves to hunt, the most wanted first
+    products: tuple[Literal["SPOC-120", "SPOC-20", "TESS-SPOC"], ...] = ("SPOC-120",)
+    favourites: str = ""  # a file with one TIC a line: these go first
