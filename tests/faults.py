@@ -333,18 +333,20 @@ def fast_under_slow_name() -> Fault:
     return cards("20 s named 120 s", unit=1, NUM_FRM=10, TIMEDEL=20 / 86400, EXPOSURE=1.0)
 
 
-def without_column(name: str = "PDCSAP_FLUX") -> Fault:
-    """A column has another name."""
+def without_columns(*names: str) -> Fault:
+    """Columns have other names."""
 
     def file(whole: bytes) -> bytes:
         original = take_apart(whole)
         unit = original.units[1]
-        start = unit.header.index(f"'{name:<8}'".encode())
-        header = unit.header[: start + 1] + b"X" + unit.header[start + 2 :]
+        header = unit.header
+        for name in names:
+            title = f"'{name:<8}'".encode()
+            header = header.replace(title, title.replace(b"'", b"'X", 1)[: len(title) - 1] + b"'")
         units = (original.units[0], replace(unit, header=header), *original.units[2:])
         return stamp(replace(original, units=units), {})
 
-    return Fault(f"without {name}", file=file)
+    return Fault(f"without {' and '.join(names)}", file=file)
 
 
 def fluxes(name: str, value: float) -> Fault:
@@ -410,13 +412,13 @@ def http_date(seconds: float) -> str:
 
 HTTP = [
     Case(unavailable(), "download", "retry"),
-    Case(unavailable("2"), "download", "wait"),
-    Case(unavailable("2", status=429), "download", "wait"),
+    Case(unavailable("900"), "download", "wait"),
+    Case(unavailable("900", status=429), "download", "wait"),
     *(Case(unavailable(text), "download", "retry") for text in ABSURD),
     *(Case(status(code), "download", "retry") for code in (500, 502, 504)),
     *(Case(status(code), "download", "missing") for code in (404, 410)),
     *(Case(status(code), "download", "defer") for code in (401, 403)),
-    Case(redirect("{path}"), "download", "defer"),
+    Case(redirect("{path}"), "download", "retry"),
     Case(reset(), "download", "retry"),
     Case(html(), "download", "retry"),
     Case(empty(), "download", "retry"),
@@ -444,11 +446,20 @@ FITS = [
 CONTENT = [
     Case(fault, "download", "unusable")
     for fault in (
-        without_column(), zero_rows(), one_cadence(), all_flagged(), no_times(),
-        fluxes("NaN flux", np.nan), fluxes("zero flux", 0.0), fluxes("negative flux", -5.0),
-        fluxes("infinite flux", np.inf), fluxes("constant flux", 100.0),
+        without_columns("SAP_FLUX", "PDCSAP_FLUX"),
+        without_columns("TIME"),
+        without_unit(1),
+        zero_rows(),
+        one_cadence(),
+        all_flagged(),
+        no_times(),
+        fluxes("NaN flux", np.nan),
+        fluxes("zero flux", 0.0),
+        fluxes("negative flux", -5.0),
+        fluxes("infinite flux", np.inf),
+        fluxes("constant flux", 100.0),
     )
-]  # fmt: skip
+]
 CONTENT += [Case(fault, "download", "sound") for fault in (unsorted(), repeated(), holes())]
 PORTAL = [
     *(Case(fault, "invoke", "unknown") for fault in (

@@ -60,10 +60,10 @@ def whole(replica, file):
     return replica.catalogue.content(entry, file).data
 
 
-def get(replica, file, **headers):
-    """One request on a connection of its own, with a short patience."""
+def get(replica, file, patience=30, **headers):
+    """One request on a connection of its own."""
     address = f"{replica.url}/api/v0.1/Download/file?uri={file.uri}"
-    return requests.get(address, headers=headers, timeout=(1, 0.15), allow_redirects=False)
+    return requests.get(address, headers=headers, timeout=patience, allow_redirects=False)
 
 
 def ask(replica, columns="*", pagesize=50000):
@@ -127,12 +127,12 @@ def test_a_length_too_small_leaves_bytes_behind_on_a_connection_that_closes(repl
 def test_silence_lasts_longer_than_the_patience_of_the_client(replica, file, fault):
     replica.plan = plan(fault, 1)
     with pytest.raises(requests.exceptions.ReadTimeout):
-        get(replica, file)
+        get(replica, file, patience=0.1)
 
 
 def test_a_drip_never_lets_one_read_time_out(replica, file):
     replica.plan = plan(drip(piece=64, pause=0.01), 1)
-    with requests.get(f"{replica.url}/api/v0.1/Download/file?uri={file.uri}", stream=True, timeout=1) as told:
+    with requests.get(f"{replica.url}/api/v0.1/Download/file?uri={file.uri}", stream=True, timeout=30) as told:
         parts = [next(told.iter_content(64)) for _ in range(3)]
     assert b"".join(parts).startswith(b"SIMPLE  =")
 
@@ -180,7 +180,6 @@ def test_a_file_of_unusable_content_is_sound_fits(whole, case, tmp_path):
         assert units[-1].end == path.stat().st_size
     assert all(fits_file.sum_is_right(path.read_bytes(), unit) for unit in units)
     if case.name.startswith("without"):
-        assert b"'XDCSAP_FLUX'" in path.read_bytes()
         return
     rows, before = rows_of(take_apart(path.read_bytes())), rows_of(take_apart(whole))
     expected = {"zero rows": 0, "one cadence": 1, "repeated": 2 * len(before)}
