@@ -32,7 +32,18 @@ from hunter.masking import masked
 FILE = "hunter.jsonl"
 LONGEST = 16_384  # characters of one value in a line: a traceback has room, a page of HTML has not
 HEAD = ("at", "level", "event", "hunt", "role", "pid", "target", "phase")
-CHATTY = ("urllib3", "requests", "apscheduler", "astroquery", "astropy", "matplotlib", "numba", "jax", "asyncio")
+CHATTY = (
+    "urllib3",
+    "requests",
+    "apscheduler",
+    "alembic",
+    "astroquery",
+    "astropy",
+    "matplotlib",
+    "numba",
+    "jax",
+    "asyncio",
+)
 COLOURS = {"warning": "33", "error": "31", "critical": "31;1", "debug": "2"}
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -123,10 +134,19 @@ def configure(
         person.setLevel(settings.console.upper())
         person.setFormatter(formatter(_for_people))
         root.addHandler(person)
-    root.setLevel(min(handler.level for handler in root.handlers if isinstance(handler, Journal | _Person)))
-    for name in CHATTY:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    ours = [handler for handler in root.handlers if isinstance(handler, Journal | _Person)]
+    for handler in ours:
+        handler.addFilter(_worth_a_line)
+    root.setLevel(min(handler.level for handler in ours))
     return journal
+
+
+def _worth_a_line(record: logging.LogRecord) -> bool:
+    """Whether a line is ours, or a warning of a library.
+
+    The libraries' own loggers are left alone: astropy makes its logger itself, and breaks where one is there before it.
+    """
+    return record.levelno >= logging.WARNING or record.name.partition(".")[0] not in CHATTY
 
 
 def logger(name: str) -> Any:

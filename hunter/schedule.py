@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Gt
 
 JUMP = 60.0  # seconds by which the wall clock may stray from the monotonic one between two looks
 
@@ -23,7 +23,6 @@ class DaemonSettings:
     backup_hours: Annotated[float, Ge(0)] = 24.0  # between copies of the database; 0 makes none
     backups: Annotated[int, Ge(1)] = 7  # copies that are kept
     events: Annotated[int, Ge(100)] = 100_000  # lines of the journal that are kept
-    digest_hour: Annotated[int, Ge(0), Le(23)] = 7  # UTC, when the day is summed up
     index_seconds: Annotated[float, Gt(0)] = 60.0  # between looks whether the index of candidates is to be written
 
 

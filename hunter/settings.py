@@ -81,6 +81,11 @@ class EngineSettings:
     max_deaths: Annotated[int, Ge(1)] = 5  # a target that kills its worker so often in one phase is quarantined
     free_disk_mb: Annotated[float, Ge(0)] = 500.0  # the hunt stops before the disk has less left than this
     idle_seconds: Annotated[float, Ge(0)] = 60.0  # a worker that finds nothing to do for so long ends
+    defer_hours: tuple[Annotated[float, Ge(0)], ...] = (
+        1.0,
+        6.0,
+        24.0,
+    )  # waits of a target whose files are not to be had
     outage_hours: Annotated[float, Ge(0)] = 1.0  # a bounded night waits so long for an archive that is down
 
 
@@ -98,9 +103,9 @@ LIGHT = {
 }
 TABLES = LIGHT | {
     "archive": "hunter.archives.settings:ArchiveSettings",
+    "watch": "hunter.archives.settings:WatchSettings",
     "network": "hunter.network.settings:NetworkSettings",
     "files": "hunter.network.settings:FilesSettings",
-    "watch": "hunter.archives.settings:WatchSettings",
     "clean": "pipeline.clean:CleanSettings",
     "detrend": "pipeline.clean:DetrendSettings",
     "search": "pipeline.search:SearchSettings",
@@ -109,6 +114,7 @@ TABLES = LIGHT | {
     "drift": "models.drift:DriftSettings",
     "logs": "hunter.logs:LogSettings",
     "metrics": "hunter.metrics:MetricsSettings",
+    "daemon": "hunter.schedule:DaemonSettings",
 }
 # what decides a target's result, beside its files: another value asks for another hunt
 DECISIVE = ("hunt", "archive", "clean", "detrend", "search", "search.confirm", "fold", "vet", "score")

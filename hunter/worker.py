@@ -12,16 +12,18 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from hunter import crashpoints
+from hunter import crashpoints, logs
 from hunter.outcomes import DiskFull, disk_is_full, judge
 from hunter.settings import Settings
 from state.reading import Reader
+from state.rows import Message
 from state.status import StateError, Status
 from state.store import Claim, End, State
 
@@ -54,11 +56,7 @@ def work(settings: Settings, duty: Duty, name: str | None = None) -> int:
     name = name or f"{socket.gethostname()}-{os.getpid()}-{time.time_ns() % 10**9:09d}"
     # the engine has read the whole file; a worker only joins in
     state = State.open(settings.database, synchronous=settings.state.synchronous, step=crashpoints.at, check=False)
-    state.register_worker(name, os.getpid(), socket.gethostname(), boot_id(), duty.now())
-    beating = threading.Event()
-    pulse = threading.Thread(target=_beat, args=(state, name, settings.engine.heartbeat_seconds, beating), daemon=True)
-    pulse.start()
-    try:
+    with enrolled(state, name, settings, duty.now):
         serving = serving_now(settings)
         tools, device = equip(settings, state, duty.now)
         allowed, busy = 0, time.monotonic()
@@ -82,12 +80,25 @@ def work(settings: Settings, duty: Duty, name: str | None = None) -> int:
             if (now_serving := serving_now(settings)) != serving:
                 serving, tools = now_serving, replace(tools, model=choose_model(settings))
             _batch(claims, tools, settings, state, duty, device)
+    return duty.hunted
+
+
+@contextmanager
+def enrolled(
+    state: State, name: str, settings: Settings, now: Callable[[], float], role: str = "worker"
+) -> Iterator[None]:
+    """Be in the record's list of the living, with a beating heart, and close the record at the end."""
+    state.register_worker(name, os.getpid(), socket.gethostname(), boot_id(), now(), role)
+    beating = threading.Event()
+    pulse = threading.Thread(target=_beat, args=(state, name, settings.engine.heartbeat_seconds, beating), daemon=True)
+    pulse.start()
+    try:
+        yield
     finally:
         beating.set()
         pulse.join()
-        state.retire_worker(name, duty.now())
+        state.retire_worker(name, now())
         state.close()
-    return duty.hunted
 
 
 def _batch(claims: list[Claim], tools: Any, settings: Settings, state: State, duty: Duty, device: str) -> None:
@@ -103,11 +114,17 @@ def _batch(claims: list[Claim], tools: Any, settings: Settings, state: State, du
         step=crashpoints.at,
         watch=lambda phase, target: duty.report("phase", (phase, target)),
     )
+    from hunter.notify import messages
+
+    def tell(ending: Any) -> tuple[Message, ...]:
+        name = ending.claim.name
+        return tuple(message for row in ending.candidates for message in messages.candidate(settings, name, row))
+
     unfinished = {claim.id: claim for claim in claims}
     waiting: list[Any] = []  # endings without pages: they cost one transaction together
 
     def record(endings: list[Any]) -> None:
-        for ending, done in finish(state, endings, duty.now()):
+        for ending, done in finish(state, endings, duty.now(), tell):
             del unfinished[ending.claim.id]
             if not done:
                 continue  # another worker has it meanwhile, and reports it
@@ -129,10 +146,13 @@ def _batch(claims: list[Claim], tools: Any, settings: Settings, state: State, du
         raise
 
 
-def finish(state: State, endings: list[Any], now: float) -> list[tuple[Any, bool]]:
+def finish(
+    state: State, endings: list[Any], now: float, tell: Callable[[Any], tuple[Message, ...]] = lambda ending: ()
+) -> list[tuple[Any, bool]]:
     """Record endings in one transaction, with the pages of the one that has any; False for a claim that is lost.
 
-    Where one of several can't be recorded, each is tried alone; where one alone can't, its target has failed.
+    ``tell`` gives the messages that are owed to people once an ending stands: they are recorded with it. Where one of
+    several can't be recorded, each is tried alone; where one alone can't, its target has failed.
     """
     if not endings:
         return []
@@ -147,7 +167,9 @@ def finish(state: State, endings: list[Any], now: float) -> list[tuple[Any, bool
     staged = [pages for ending in endings for pages in ending.staged]
     crashpoints.at("finish")
     try:
-        lost = state.finish_all([_end_of(ending, now) for ending in endings], now, install=install if staged else None)
+        lost = state.finish_all(
+            [_end_of(ending, now, tell(ending)) for ending in endings], now, install=install if staged else None
+        )
     except Exception as error:
         for pages in staged:
             pages.discard()
@@ -158,7 +180,7 @@ def finish(state: State, endings: list[Any], now: float) -> list[tuple[Any, bool
             raise
         # what was found of one can't be recorded: the others are not to suffer for it
         if len(endings) > 1:
-            return [told for ending in endings for told in finish(state, [ending], now)]
+            return [told for ending in endings for told in finish(state, [ending], now, tell)]
         failed = judge(error, "publish", endings[0].claim.deferrals)
         return finish(state, [Ending(endings[0].claim, failed.outcome, failed.because, failure=failed)], now)
     crashpoints.at("finished")
@@ -171,7 +193,7 @@ def finish(state: State, endings: list[Any], now: float) -> list[tuple[Any, bool
     return [(ending, ending.claim.id not in lost) for ending in endings]
 
 
-def _end_of(ending: Any, now: float) -> End:
+def _end_of(ending: Any, now: float, messages: tuple[Message, ...]) -> End:
     failure, best = ending.failure, ending.best
     return End(
         ending.claim,
@@ -186,6 +208,7 @@ def _end_of(ending: Any, now: float) -> End:
         failure.error_class if failure else None,
         failure.error if failure else None,
         now + failure.wait if failure and failure.wait is not None else None,
+        messages,
     )
 
 
@@ -323,6 +346,7 @@ def _beat(state: State, name: str, every: float, stop: threading.Event) -> None:
 
 def main(settings: Settings, connection: Any, flags: Any, budget: Any) -> None:
     """A child of the crew: work, tell the parent, die with it."""
+    logs.configure(settings.home / "logs", settings.logs, "worker", hunt=str(settings.home), console=None)
 
     def duty(report: Report) -> Duty:
         told = {"report": report, "stop": flags.is_set, "more": flags.more_may_come}

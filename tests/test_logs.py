@@ -260,3 +260,13 @@ def test_before_anything_is_configured_stdout_stays_for_results():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout == ""
     assert "early" in done.stderr
+
+
+def test_astropy_still_makes_its_own_logger_after_ours_are_set_up(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from hunter import logs;"
+        "logs.configure(Path(sys.argv[1]), logs.LogSettings(), 'worker', hunt='h', console=None);"
+        "import astropy; astropy.log.info('not worth a line'); astropy.log.warning('worth one')"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, cwd=ROOT, capture_output=True)
+    assert [json.loads(line)["event"] for line in (tmp_path / logs.FILE).read_text().splitlines()] == ["worth one"]

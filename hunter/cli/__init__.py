@@ -41,6 +41,7 @@ for command in (
     care.doctor,
     hunting.demo,
     hunting.run,
+    hunting.daemon,
     hunting.once,
     completeness.completeness,
     looking.status,

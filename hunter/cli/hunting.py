@@ -1,4 +1,4 @@
-"""Commands that hunt: init, demo, run, once."""
+"""Commands that hunt: init, demo, run, daemon, once."""
 
 import sys
 import time
@@ -45,7 +45,9 @@ def init(
 )
 def run(
     home: Home = None,
-    archive: Annotated[str | None, typer.Option(metavar="DIR", help="Folder of light curves to hunt.")] = None,
+    archive: Annotated[
+        str | None, typer.Option(metavar="mast|s3|DIR", help="What to hunt: MAST, its bucket, or a folder.")
+    ] = None,
     sector: Annotated[list[int] | None, typer.Option(metavar="N", help="Only these sectors; may be repeated.")] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Hunt at most this many targets; the next run goes on.")
@@ -77,7 +79,7 @@ def run(
     settings = load(
         home,
         overrides(
-            archive__source=None if archive is None else str(Path(archive).expanduser().absolute()),
+            archive__source=_archive(archive),
             hunt__threshold=threshold,
             search__snr=snr,
             search__bls_threshold=bls_threshold,
@@ -127,6 +129,58 @@ def run(
         sys.exit(128 + result.stopped_by)
     if any(summary["counts"].get(str(outcome), 0) for outcome in UNRESOLVED):
         sys.exit(3)
+
+
+@examples(
+    "hunter daemon --home hunts/tess",
+    "hunter daemon --home hunts/tess --archive mast",
+    "hunter daemon --home hunts/tess --print-unit > ~/.config/systemd/user/hunter.service",
+)
+def daemon(
+    home: Home = None,
+    archive: Annotated[
+        str | None, typer.Option(metavar="mast|s3|DIR", help="What to watch; [archive] source otherwise.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes; one for each core otherwise.")] = None,
+    device: Device = "auto",
+    status: Annotated[bool, typer.Option("--status", help="Say how it is, as hunter status does, and stop.")] = False,
+    print_unit: Annotated[bool, typer.Option("--print-unit", help="Print a systemd unit for it, and stop.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Hunt for ever: notice what is released, hunt it, live through faults, until asked to stop.
+
+    SIGTERM or Ctrl-C ends it after the batch in flight, a second one at once; started again, it goes on where it was.
+    """
+    from hunter import logs
+    from hunter.settings import load, overrides
+
+    if status:
+        from hunter.cli.looking import status as show_status
+
+        show_status(home=home, json=json)
+        return
+    given = overrides(archive__source=_archive(archive), compute__workers=workers, compute__backend=_backend(device))
+    settings = load(home, given)
+    if print_unit:
+        from hunter.systemd import daemon_command, unit_text
+
+        print(unit_text(settings, daemon_command(settings)), end="")
+        return
+    from hunter.archives import open_archive
+    from hunter.daemon import Daemon
+
+    open_archive(settings)  # a source that is none is told before anything begins
+    make_home(settings.home)
+    logs.configure(settings.home / "logs", settings.logs, "daemon", hunt=str(settings.home))
+    log = logs.logger("hunter")
+    Daemon(settings, lambda: load(home, given), say=log.info).live()
+
+
+def _archive(given: str | None) -> str | None:
+    """``mast``, ``s3``, or a folder as an absolute path."""
+    if given is None or given in ("mast", "s3"):
+        return given
+    return str(Path(given).expanduser().absolute())
 
 
 def _backend(device: str) -> str | None:
@@ -260,7 +314,7 @@ def once(
     except SettingsError:
         folder = Path.cwd()  # a person with a file and no hunt yet
     given = overrides(
-        archive__source=None if archive is None else str(Path(archive).expanduser().absolute()),
+        archive__source=_archive(archive),
         search__period_min=period_min,
         search__period_max=period_max,
         search__nperiods=nperiods,
