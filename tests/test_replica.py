@@ -372,3 +372,12 @@ def test_who_comes_back_too_early_is_seen(session):
             now[0] = time
             download(session, replica, file.uri)
         assert [(told.time, later.time) for told, later in replica.hurried()] == [(0, 30)]
+
+
+def test_a_crowd_is_of_the_kinds_asked_for():
+    catalogue = Catalogue()
+    crowd = catalogue.add_crowd(SECTOR, stars=200, pool=4, mix={"quiet": 3, "planet": 1})
+    catalogue.release(SECTOR)
+    kinds = [crowd.kind(entry.tic) for entry in catalogue.visible()]
+    assert set(kinds) == {"quiet", "planet"}
+    assert 25 < kinds.count("planet") < 75

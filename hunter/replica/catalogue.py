@@ -24,6 +24,7 @@ from pipeline.types import Star
 
 if TYPE_CHECKING:
     from hunter.skies import Truth
+    from pipeline.simulate import Kind
 
 BTJD_TO_MJD = 56999.5  # BTJD 0 is JD 2457000
 UNIX_TO_MJD = 40587.0
@@ -291,6 +292,7 @@ class Catalogue:
         cadence_seconds: float = 120.0,
         span: float = 27.883,
         pool: int = 24,
+        mix: Mapping["Kind", float] | None = None,
         again: float = 0.16,
         fast: int = 0,
         reports: int = 0,
@@ -312,6 +314,9 @@ class Catalogue:
             of the right cadence: 120 s over 27.883 d are 2 MB, over 6 d 0.46 MB; 1800 s over 27.883 d 0.16 MB.
         pool : int
             How many light curves are simulated, 30 ms each at 120 s, when first asked for.
+        mix : kind to share, optional
+            What kinds of stars are simulated, by default those of `hunter.skies`, of which a third have planets;
+            ``{"quiet": 23, "planet": 1}`` makes a night of few signals.
         again : float
             Share of the stars that other sectors of the seed show too.
         fast : int
@@ -321,7 +326,7 @@ class Catalogue:
         hlsp : int
             How many have rows and 1800-s files of TESS-SPOC besides those of SPOC.
         """
-        crowd = Crowd(sector, seed, cadence_seconds, span, pool)
+        crowd = Crowd(sector, seed, cadence_seconds, span, pool, mix)
         entries = list(_crowd_entries(self, crowd, stars, names, again, fast, reports, hlsp))
         self.add(entries, seed)
         return crowd
@@ -369,6 +374,7 @@ class Crowd:
     cadence_seconds: float
     span: float  # days
     pool: int
+    mix: Mapping["Kind", float] | None = None
 
     @cached_property
     def originals(self) -> list[Original]:
@@ -427,11 +433,13 @@ class Crowd:
         kinds = self._kinds(self.pool)
         return [draw_star(kind, self._key(place), self.seed).star for place, kind in enumerate(kinds)]
 
-    def _kinds(self, count: int) -> list:
+    def _kinds(self, count: int) -> list["Kind"]:
         from hunter.skies import MIX, shares
 
         # a pool of one kind after the other: spread, so that neighbours in number differ
-        return random.Random(f"kinds {self.seed}").sample(list(shares(count, MIX)), count)
+        return random.Random(f"kinds {self.seed}").sample(
+            list(shares(count, MIX if self.mix is None else self.mix)), count
+        )
 
     def _key(self, place: int) -> str:
         return str(CROWD_TIC + place)
