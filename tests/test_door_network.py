@@ -83,7 +83,7 @@ def test_portals_are_asked_at_most_twice_a_second(mast, clock):
     for _ in range(7):
         door.ask(script(mast.url))
     gaps = [later - earlier for earlier, later in zip(times(mast), times(mast)[1:], strict=False)]
-    assert min(gaps) == pytest.approx(0.5)
+    assert min(gaps) >= 0.5
 
 
 def test_threads_that_ask_together_are_spaced_as_well():
@@ -94,7 +94,7 @@ def test_threads_that_ask_together_are_spaced_as_well():
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(clock.slept) == pytest.approx([0.5, 1.0, 1.5, 2.0, 2.5])
+    assert sorted(clock.slept) == pytest.approx([0.55, 1.1, 1.65, 2.2, 2.75])
 
 
 def test_no_more_than_three_connections_are_open_at_any_instant(mast, clock):
@@ -131,6 +131,16 @@ def test_a_connection_is_kept_open_for_the_next_request(mast, clock):
     assert mast.most_connections() == 1
 
 
+def test_a_connection_serves_on_after_a_refusal(mast, clock):
+    mast.plan = Rules(
+        Rule(unavailable("2"), hits={1, 2}), Rule(status_page(500), hits={3}), Rule(answers(404), hits={4})
+    )
+    with pytest.raises(Missing):
+        way_out(clock).ask(script(mast.url))
+    assert len(mast.lines()) == 4
+    assert mast.most_connections() == 1
+
+
 def test_an_overloaded_host_gets_one_connection_until_it_has_been_quiet_for_ten_minutes(mast, clock):
     door = way_out(clock)
     host = door.host(mast.url)
@@ -154,7 +164,7 @@ def test_a_server_error_is_tried_again_with_growing_waits(mast, clock):
     reply = way_out(clock).ask(script(mast.url))
     assert reply.text.startswith("#!/bin/sh")
     assert [line.status for line in mast.lines()] == [503, 503, 200]
-    assert clock.slept == pytest.approx([0.5, 1.0])  # half of 1 s and 2 s; they hold the spacing of queries
+    assert clock.slept == pytest.approx([0.5, 0.05, 1.0])  # half of 1 s and 2 s, and the spacing of queries
 
 
 @pytest.mark.parametrize("status", [500, 502, 504])
@@ -285,7 +295,7 @@ def test_a_retry_after_that_cannot_be_meant_is_an_ordinary_failure_and_the_host_
     mast.plan = Rules(Rule(unavailable(told), hits={1}))
     door = way_out(clock)
     assert door.ask(script(mast.url)).ok
-    assert clock.slept == pytest.approx([0.5])
+    assert clock.slept == pytest.approx([0.5, 0.05])
     assert door.host(mast.url).limit() == 1
 
 

@@ -386,6 +386,14 @@ def test_the_same_content_failing_the_same_check_three_times_is_corrupt(mast, cl
     assert left(tmp_path) == [f"{NAME}.bad", f"{NAME}.bad.txt"]
 
 
+def test_a_whole_file_of_which_more_is_promised_again_and_again_is_corrupt(mast, clock, asked, tmp_path):
+    mast.plan = hits(wire(length=len(content()) + BLOCK))
+    with pytest.raises(Corrupt, match="more was promised") as caught:
+        fetch(way_out(clock), asked, tmp_path / NAME)
+    assert caught.value.check == "length"
+    assert len(mast.lines()) == 3
+
+
 def test_other_content_each_time_is_the_way_and_not_the_file(mast, clock, asked, tmp_path):
     mast.plan = Rules(*(Rule(damaged(20_000 + number), hits=[number]) for number in range(1, 9)))
     with pytest.raises(ArchiveUnavailable, match=r"checksum.*5 attempts"):

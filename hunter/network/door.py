@@ -221,6 +221,7 @@ class Door:
                 continue
             if kind != PORTAL or stream or not _still_executing(response):
                 return response
+            failures = 0
             polled_since = self.clock() if polled_since is None else polled_since
             if self.clock() - polled_since > POLLS_SECONDS:
                 raise ArchiveUnavailable(f"{shown(url)} was still executing after {POLLS_SECONDS / 60:.0f} min")
@@ -291,9 +292,22 @@ class Door:
         try:
             self._judge(response, host, url)
         except BaseException:
-            response.close()
+            self._finish(response)
             raise
         return response
+
+    def _finish(self, response: requests.Response) -> None:
+        """Read what a refusal says, so that its connection serves the next request; what is long is cut off."""
+        try:
+            received = 0
+            for piece in self.pieces(response, self.clock()):
+                received += len(piece)
+                if received > PIECE:
+                    break
+        except ArchiveUnavailable:
+            pass  # there is nothing in it that is needed
+        finally:
+            response.close()
 
     def _judge(self, response: requests.Response, host: Host, url: str) -> None:
         status = response.status_code
@@ -426,7 +440,7 @@ class _Watch:
         self.late = True
         if self._socket is not None:
             try:
-                self._socket.shutdown(socket.SHUT_RDWR)
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)  # that of TLS would forget its own state
             except OSError:
                 return  # it is closed already
 

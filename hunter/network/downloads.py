@@ -161,35 +161,37 @@ class _Attempt:
         """Ask until the file is here and sound, or raise."""
         failures = 0
         while True:
+            self.requests += 1
             try:
-                self.requests += 1
                 told = self._part.pull(self._door, self._url)
                 raw = self._part.contents()
-                release = self._verified(raw, told)
-                etag = self._part.etag or None
-                self._part.finish(path)
-                return _downloaded(self._wanted, path, raw, etag, release, self._door.now(), before + self.requests)
+                release = verify(raw, _expected(self._wanted), told)
             except Missing:
                 self._part.discard()
                 raise
+            except Unsound as error:
+                failure = self._unsound(error)
             except Faltered as error:
-                failures += 1
-                if failures >= self._door.settings.attempts:
-                    raise Faltered(f"{error} ({failures} attempts)") from None
-                log.info("%s: attempt %d", error, failures)
-                self._door.faltered(self._url, failures)
+                failure = error
+            else:
+                return self._done(path, raw, release, before)
+            failures += 1
+            if failures >= self._door.settings.attempts:
+                raise Faltered(f"{failure} ({failures} attempts)")
+            log.info("%s: attempt %d", failure, failures)
+            self._door.faltered(self._url, failures)
 
-    def _verified(self, raw: bytes, told: bool) -> Release:
-        """Check what came; raises Faltered where another attempt may mend it, Corrupt where none did."""
-        try:
-            release = verify(raw, _expected(self._wanted), told)
-        except Unsound as error:
-            raise self._unsound(raw, error) from None
+    def _done(self, path: Path, raw: bytes, release: Release, before: int) -> Downloaded:
+        """Give a sound file its name."""
         if self._wanted.size is not None and self._wanted.size != len(raw):
             log.info("%s has %d bytes, and the catalogue says %d", self._wanted.uri, len(raw), self._wanted.size)
-        return release
+        etag = self._part.etag or None
+        self._part.finish(path)
+        return _downloaded(self._wanted, path, raw, etag, release, self._door.now(), before + self.requests)
 
-    def _unsound(self, raw: bytes, error: Unsound) -> Exception:
+    def _unsound(self, error: Unsound) -> Faltered:
+        """Say what became of an unsound file that another attempt may mend; raises Corrupt where none will."""
+        raw = self._part.contents()
         message = f"{shown(self._url)}: {error}"
         if not raw.strip() or raw[:512].lstrip().lower().startswith(WEB_PAGE):
             self._part.discard()  # an archive under repair, not a file
@@ -198,10 +200,9 @@ class _Attempt:
         times = self._refused(error.check, sha256)
         if times >= SAME_FAILURES:
             self._part.set_aside(str(error))
-            return Corrupt(f"{message} ({times} downloads of the same content)", error.check, sha256)
-        if error.more and self._part.resumable:
-            return Faltered(message)
-        self._part.set_aside(str(error))
+            raise Corrupt(f"{message} ({times} downloads of the same content)", error.check, sha256) from None
+        if not (error.more and self._part.resumable):
+            self._part.set_aside(str(error))
         return Faltered(message)
 
 
@@ -245,6 +246,8 @@ class _Part:
         ------
         Faltered
             If another attempt may give it; what came so far is kept where the rest can be asked for.
+        Unsound
+            If more was promised than a whole file has.
         """
         source = hashlib.sha256(url.encode()).hexdigest()
         if source != self._source or not self.resumable:
@@ -304,12 +307,12 @@ class _Part:
             self._notes.write_text(json.dumps(notes), "utf-8")
 
     def _broken_off(self) -> None:
-        """Keep what came if the rest can be asked for; a whole file of which more was promised is none."""
+        """Keep what came if the rest can be asked for; raises Unsound for a whole file of which more was promised."""
         raw = self.contents()
         if not self.resumable or not raw.startswith(b"SIMPLE"[: len(raw)]):
             self.discard()
         elif whole_length(raw) == len(raw):
-            self.discard()  # more was promised than there is: asking for the rest would give nothing
+            raise Unsound("length", f"it ends at byte {len(raw)} as its headers say, and more was promised")
 
     def finish(self, path: Path) -> None:
         """Give it its final name, for good."""

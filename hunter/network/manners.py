@@ -59,11 +59,14 @@ def back_off(attempt: int, draw: Callable[[], float], base: float = 1.0, cap: fl
     return draw() * min(cap, base * 2.0 ** min(attempt, 30))
 
 
+MARGIN = 1.1  # the way to an archive is not always equally long: what leaves evenly does not arrive so
+
+
 class Spacing:
-    """Lets one pass in each 1/rate seconds, whoever asks: no burst, so that no second sees more than the rate."""
+    """Lets one pass in each 1/rate seconds, and a little more: no burst, so that no second sees more than the rate."""
 
     def __init__(self, per_second: float, clock: Callable[[], float], sleep: Callable[[float], None]) -> None:
-        self._gap = 1.0 / per_second
+        self._gap = MARGIN / per_second
         self._clock, self._sleep = clock, sleep
         self._lock = threading.Lock()
         self._free = -math.inf
