@@ -30,7 +30,8 @@ ENDS = {
     "quarantine": Corrupt,
 }
 AT_ONCE = ("missing", "defer")  # one reply is enough: asking again would only hammer
-SAME_CONTENT = ("over-long", "length off by -2880")  # three times the same unsound bytes: then it is the file
+# three times the same unsound bytes: then it is the file
+SAME_CONTENT = ("over-long", "length off by -2880", "length off by +2880")
 
 
 @pytest.fixture
