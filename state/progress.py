@@ -6,63 +6,113 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from sqlalchemy import (
+    JSON,
+    BigInteger,
     Boolean,
     ColumnElement,
     Connection,
-    and_,
+    Double,
+    Integer,
+    Text,
     bindparam,
     case,
+    cast,
+    column,
     delete,
     func,
     insert,
+    literal,
+    literal_column,
     not_,
     select,
     update,
 )
 
+from state.connecting import is_sqlite
 from state.rows import CandidateRow, Claim, Message, PhaseRun, SignalRow
 from state.schema import candidates, events, moves, phase_runs, signals, targets
 from state.status import ANSWERED, IllegalMove, StateError, Status, check_move
-from state.transactions import BATCH, Transactions, batches, event_values, printable
+from state.transactions import BATCH, Prepared, Transactions, among, batches, event_values, printable
 
 _RUN = tuple(field.name for field in fields(PhaseRun))
-_PROGRESS = (
+_PROGRESS = Prepared(
     update(targets)
-    .where(targets.c.id.in_(bindparam("ids", expanding=True)))
+    .where(among(targets.c.id, "ids"))
     .values(phase=bindparam("phase"), attempts=0, deferrals=0, suspect=False, changed_at=bindparam("now"))
 )
-
-
-def _kept(column: str, value: str) -> ColumnElement[Any]:
-    """What was measured: as it is handed in if the hunt found an answer, else only if there is anything new."""
-    new = bindparam(value, type_=targets.c[column].type)
-    return case((bindparam("found", type_=Boolean()), new), else_=func.coalesce(new, targets.c[column]))
-
-
-_END = (
-    update(targets)
-    .where(
-        targets.c.id == bindparam("target"),
-        targets.c.token == bindparam("fence"),
-        targets.c.status == Status.RUNNING,
-    )
-    .values(
-        status=bindparam("outcome"),
-        owner=None,
-        claimed_at=None,
-        changed_at=bindparam("now"),
-        attempts=0,
-        suspect=False,
-        ready=not_(targets.c.remote),  # until it is hunted again its files may be gone
-        deferrals=bindparam("more_deferrals") * (targets.c.deferrals + 1),
-        next_at=bindparam("wakes_at"),
-        error_class=bindparam("failure"),
-        error=bindparam("words"),
-        model=_kept("model", "model_sha"),
-        best_period=_kept("best_period", "period"),
-        best_snr=_kept("best_snr", "snr"),
-    )
+_NO_SIGNALS = Prepared(delete(signals).where(among(signals.c.target_id, "ids")))
+_NO_CANDIDATES = Prepared(
+    delete(candidates).where(among(candidates.c.target_id, "ids")).returning(candidates.c.name, candidates.c.target_id)
 )
+
+_SAID_OF_AN_END: dict[str, Any] = {
+    "target": BigInteger(),
+    "fence": BigInteger(),
+    "outcome": Text(),
+    "because": Text(),
+    "more_deferrals": Integer(),
+    "wakes_at": Double(),
+    "failure": Text(),
+    "words": Text(),
+    "found": Boolean(),
+    "model_sha": Text(),
+    "period": Double(),
+    "snr": Double(),
+}
+
+
+def _end(said: Mapping[str, ColumnElement[Any]]) -> Any:
+    """Make the update that ends a claim, as ``said``."""
+
+    def kept(column: ColumnElement[Any], new: ColumnElement[Any]) -> ColumnElement[Any]:
+        """What was measured: as it is handed in if the hunt found an answer, else only if there is anything new."""
+        return case((said["found"], new), else_=func.coalesce(new, column))
+
+    return (
+        update(targets)
+        .where(
+            targets.c.id == said["target"],
+            targets.c.token == said["fence"],
+            targets.c.status == literal_column("'RUNNING'"),
+        )
+        .values(
+            status=said["outcome"],
+            owner=None,
+            claimed_at=None,
+            changed_at=bindparam("now"),
+            attempts=0,
+            suspect=False,
+            ready=not_(targets.c.remote),  # until it is hunted again its files may be gone
+            deferrals=said["more_deferrals"] * (targets.c.deferrals + 1),
+            next_at=said["wakes_at"],
+            error_class=said["failure"],
+            error=said["words"],
+            model=kept(targets.c.model, said["model_sha"]),
+            best_period=kept(targets.c.best_period, said["period"]),
+            best_snr=kept(targets.c.best_snr, said["snr"]),
+        )
+    )
+
+
+def _told(said: Mapping[str, ColumnElement[Any]]) -> Any:
+    """Make the insert of the history of an end, as ``said``."""
+    here = literal("RUNNING", Text())
+    row = select(
+        said["target"], here, said["outcome"], said["because"], bindparam("now", type_=Double()), said["fence"]
+    )
+    return insert(moves).from_select(["target_id", "came_from", "went_to", "because", "at", "token"], row)
+
+
+# Each end is a statement's worth of values where the database is in this process; a server gets all ends at once, as
+# JSON, because every message to it costs more than what it does.
+_ONE = {name: bindparam(name, type_=kind) for name, kind in _SAID_OF_AN_END.items()}
+_ALL = (
+    func.json_to_recordset(cast(bindparam("ends", type_=Text()), JSON))
+    .table_valued(*(column(name, kind) for name, kind in _SAID_OF_AN_END.items()), name="ended")
+    .render_derived(with_types=True)
+)
+_END_ONE, _TOLD_ONE = Prepared(_end(_ONE)), Prepared(_told(_ONE))
+_END_ALL, _TOLD_ALL = Prepared(_end(dict(_ALL.c))), Prepared(_told(dict(_ALL.c)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +181,7 @@ class Progress(Transactions):
             for target, phase in {run.target_id: run.phase for run in runs if run.target_id in held}.items():
                 last.setdefault(phase, []).append(target)
             for phase, some in last.items():
-                connection.execute(_PROGRESS, {"phase": phase, "now": now, "ids": some})
+                _PROGRESS(connection, phase=phase, now=now, ids=json.dumps(some))
             if rows:
                 connection.execute(self.upsert(phase_runs, ("target_id", "phase", "item")), list(rows.values()))
         return set(tokens) - held.keys()
@@ -213,14 +263,22 @@ class Progress(Transactions):
             ends = [end for end in ends if end.claim.id not in lost]
             if not ends:
                 return set(lost)
-            connection.execute(_END, [_end_values(end, now) for end in ends])
+            said = [_said_of(end, now) for end in ends]
+            at_once = {} if is_sqlite(self.engine) else {"ends": json.dumps(said, allow_nan=False), "now": now}
+            if at_once:
+                _END_ALL(connection, **at_once)
+            else:
+                _END_ONE.many(connection, said)
             self._step("finish.fenced")
             self._replace_signals(connection, ends)
             self._replace_candidates(connection, ends, now)
             rows = [{name: getattr(run, name) for name in _RUN} for end in ends for run in end.runs]
             if rows:
                 connection.execute(self.upsert(phase_runs, ("target_id", "phase", "item")), rows)
-            connection.execute(insert(moves), [_move_values(end, now) for end in ends])
+            if at_once:
+                _TOLD_ALL(connection, **at_once)
+            else:
+                _TOLD_ONE.many(connection, said)
             self.post(connection, [message for end in ends for message in end.messages], now)
             if install is not None and not lost:
                 self._step("finish.before-install")
@@ -232,7 +290,7 @@ class Progress(Transactions):
         """The signals of an answer, or of a target that waits for a model, replace those of an earlier hunt."""
         new = [end for end in ends if end.found or end.signals]
         if new:
-            connection.execute(delete(signals).where(signals.c.target_id.in_([end.claim.id for end in new])))
+            _NO_SIGNALS(connection, ids=json.dumps([end.claim.id for end in new]))
         rows = [_signal_values(end.claim.id, row) for end in new for row in end.signals]
         if rows:
             connection.execute(insert(signals), rows)
@@ -242,20 +300,15 @@ class Progress(Transactions):
         names = {end.claim.id: end.claim.name for end in ends}
         answered = [end for end in ends if end.outcome in ANSWERED]
         empty = [end.claim.id for end in answered if not end.candidates]
-        gone: list[ColumnElement[bool]] = [candidates.c.target_id.in_(empty)] if empty else []
-        gone += [
-            and_(
-                candidates.c.target_id == end.claim.id,
-                candidates.c.ephemeris_key.not_in([row.ephemeris_key for row in end.candidates]),
-            )
-            for end in answered
-            if end.candidates
-        ]
-        for condition in gone:
-            left = delete(candidates).where(condition).returning(candidates.c.name, candidates.c.target_id)
-            for name, target in connection.execute(left).all():
-                words = f"{name} was not found again when {names[target]} was hunted anew; its reviews are kept"
-                connection.execute(insert(events), event_values("info", "candidate", words, now, target))
+        gone: list[Any] = list(_NO_CANDIDATES(connection, ids=json.dumps(empty))) if empty else []
+        for end in answered:
+            if end.candidates:
+                others = candidates.c.ephemeris_key.not_in([row.ephemeris_key for row in end.candidates])
+                left = delete(candidates).where(candidates.c.target_id == end.claim.id, others)
+                gone += connection.execute(left.returning(candidates.c.name, candidates.c.target_id))
+        for name, target in gone:
+            words = f"{name} was not found again when {names[target]} was hunted anew; its reviews are kept"
+            connection.execute(insert(events), event_values("info", "candidate", words, now, target))
         rows = [asdict(row) | {"target_id": end.claim.id} for end in ends for row in end.candidates]
         if rows:
             connection.execute(self.upsert(candidates, ("target_id", "ephemeris_key")), rows)
@@ -265,12 +318,13 @@ def _signal_values(target: int, row: SignalRow) -> dict[str, Any]:
     return asdict(row) | {"target_id": target, "findings": json.dumps(list(row.findings), allow_nan=False)}
 
 
-def _end_values(end: End, now: float) -> dict[str, Any]:
+def _said_of(end: End, now: float) -> dict[str, Any]:
     deferred = end.outcome is Status.DEFERRED
     return {
         "target": end.claim.id,
         "fence": end.claim.token,
-        "outcome": end.outcome,
+        "outcome": str(end.outcome),
+        "because": printable(end.because),
         "now": now,
         "more_deferrals": int(deferred),
         "wakes_at": (now if end.next_at is None else end.next_at) if deferred else None,
@@ -280,15 +334,4 @@ def _end_values(end: End, now: float) -> dict[str, Any]:
         "model_sha": end.model,
         "period": end.best_period,
         "snr": end.best_snr,
-    }
-
-
-def _move_values(end: End, now: float) -> dict[str, Any]:
-    return {
-        "target_id": end.claim.id,
-        "came_from": Status.RUNNING,
-        "went_to": end.outcome,
-        "because": printable(end.because),
-        "at": now,
-        "token": end.claim.token,
     }

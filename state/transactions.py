@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from sqlalchemy import (
+    Boolean,
     ColumnElement,
     Connection,
     CursorResult,
@@ -16,9 +17,12 @@ from sqlalchemy import (
     Text,
     bindparam,
     insert,
+    literal_column,
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 from state.connecting import faults, is_sqlite
 from state.rows import Message
@@ -45,6 +49,31 @@ def nothing(step: str) -> None:
     """The step that does nothing: what runs outside crash tests."""
 
 
+class numbers(FunctionElement[int]):
+    """The numbers in a JSON array, for ``IN``: one text and one parameter, however many they are."""
+
+    inherit_cache = True
+
+    def __init__(self, array: ColumnElement[str]) -> None:
+        super().__init__(array)
+
+
+@compiles(numbers, "sqlite")
+def _numbers_of_sqlite(element: numbers, compiler: Any, **more: Any) -> str:
+    return f"(SELECT value FROM json_each({compiler.process(element.clauses, **more)}))"
+
+
+@compiles(numbers, "postgresql")
+def _numbers_of_postgresql(element: numbers, compiler: Any, **more: Any) -> str:
+    array = compiler.process(element.clauses, **more)
+    return f"(SELECT CAST(json_array_elements_text(CAST({array} AS json)) AS bigint))"
+
+
+def among(column: ColumnElement[int], name: str) -> ColumnElement[bool]:
+    """Whether the column is one of the numbers in the JSON array that is handed in under this name."""
+    return column.op("IN", is_comparison=True, return_type=Boolean())(numbers(bindparam(name, type_=Text())))
+
+
 class Prepared:
     """A statement whose text is made once for each database, then handed to the driver as it is.
 
@@ -54,9 +83,19 @@ class Prepared:
 
     def __init__(self, statement: Executable | None = None, **by_database: Executable) -> None:
         self._statement, self._by_database = statement, by_database
-        self._made: dict[str, Any] = {}
+        self._made: dict[str, tuple[str, dict[str, Any], list[str] | None]] = {}
 
     def __call__(self, connection: Connection, **values: Any) -> CursorResult[Any]:
+        """Run it with these values."""
+        sql, constants, names = self._text(connection)
+        return connection.exec_driver_sql(sql, _in_order(constants | values, names))
+
+    def many(self, connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Run it with the values of each row."""
+        sql, constants, names = self._text(connection)
+        connection.exec_driver_sql(sql, [_in_order(constants | dict(row), names) for row in rows])
+
+    def _text(self, connection: Connection) -> tuple[str, dict[str, Any], list[str] | None]:
         name = connection.dialect.name
         made = self._made.get(name)
         if made is None:
@@ -64,11 +103,11 @@ class Prepared:
             compiled = statement.compile(dialect=connection.dialect)
             names = compiled.positiontup if compiled.positional else None
             made = self._made[name] = (compiled.string, dict(compiled.params), names)
-        sql, constants, names = made
-        given: Any = constants | values
-        if names is not None:
-            given = tuple([given[name] for name in names])
-        return connection.exec_driver_sql(sql, given)
+        return made
+
+
+def _in_order(values: dict[str, Any], names: Sequence[str] | None) -> Any:
+    return values if names is None else tuple([values[name] for name in names])
 
 
 class Transactions:
@@ -131,33 +170,31 @@ class Transactions:
 
     def _held(self, connection: Connection, tokens: Mapping[int, int]) -> dict[int, int]:
         """Return those of the claims that still hold, and keep them so until the commit."""
-        held: dict[int, int] = {}
-        for some in batches(sorted(tokens), BATCH):
-            query = (
-                select(targets.c.id, targets.c.token)
-                .where(targets.c.id.in_(some), targets.c.status == Status.RUNNING)
-                .order_by(targets.c.id)
-                .with_for_update()
-            )
-            held |= {row.id: row.token for row in connection.execute(query) if row.token == tokens[row.id]}
-        return held
+        rows: Iterable[Any] = _HELD(connection, ids=json.dumps(sorted(tokens)))
+        return {number: token for number, token in rows if token == tokens[number]}
 
     def _any(self, condition: Any) -> bool:
         with self.read() as connection:
             return connection.execute(select(targets.c.id).where(condition).limit(1)).first() is not None
 
 
-def _history(came_from: ColumnElement[Any]) -> Any:
+def _history(came_from: ColumnElement[Any]) -> Prepared:
     said = [
         bindparam("there", type_=Text()),
         bindparam("because", type_=Text()),
         bindparam("now", type_=Double()),
     ]
     rows = select(targets.c.id, came_from, *said, targets.c.token)
-    rows = rows.where(targets.c.id.in_(bindparam("ids", expanding=True))).order_by(targets.c.id)
-    return insert(moves).from_select(["target_id", "came_from", "went_to", "because", "at", "token"], rows)
+    rows = rows.where(among(targets.c.id, "ids")).order_by(targets.c.id)
+    return Prepared(insert(moves).from_select(["target_id", "came_from", "went_to", "because", "at", "token"], rows))
 
 
+_HELD = Prepared(
+    select(targets.c.id, targets.c.token)
+    .where(among(targets.c.id, "ids"), targets.c.status == literal_column("'RUNNING'"))
+    .order_by(targets.c.id)
+    .with_for_update()
+)
 _FROM_HERE = _history(targets.c.status)
 _FROM_THERE = _history(bindparam("came_from", type_=Text()))
 
@@ -171,11 +208,11 @@ def remember(
     came_from: Status | None = None,
 ) -> None:
     """Write the history of a move: before it is made, or afterwards with ``came_from``."""
-    said = {"ids": ids, "there": there, "because": printable(because), "now": now}
+    said = {"ids": json.dumps(list(ids)), "there": str(there), "because": printable(because), "now": now}
     if came_from is None:
-        connection.execute(_FROM_HERE, said)
+        _FROM_HERE(connection, **said)
     else:
-        connection.execute(_FROM_THERE, said | {"came_from": came_from})
+        _FROM_THERE(connection, **said, came_from=str(came_from))
 
 
 def batches(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:

@@ -24,9 +24,9 @@ from pathlib import Path
 
 REQUIRED = any(os.environ.get(name, "") not in ("", "0") for name in ("CI", "HUNTER_REQUIRE_POSTGRES"))
 CLUSTERS = Path("/etc/postgresql-common/createcluster.conf")
+SERVER_OPTIONS = ("autovacuum=off", "jit=off", "max_connections=60", "listen_addresses=")
 # nothing of a test has to outlive a power cut
-SERVER_OPTIONS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off", "jit=off",
-                  "shared_buffers=32MB", "max_connections=60", "listen_addresses=")  # fmt: skip
+QUICK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=32MB")
 
 
 class NoServer(Exception):
@@ -34,8 +34,13 @@ class NoServer(Exception):
 
 
 @contextmanager
-def shared_server(folder: Path) -> Iterator[str]:
+def shared_server(folder: Path, durable: bool = False) -> Iterator[str]:
     """Give the URL of the server that all who name this folder share; the last one out waits until it has gone.
+
+    Parameters
+    ----------
+    durable : bool
+        Whether it syncs to the disk, as PostgreSQL does by default.
 
     Raises
     ------
@@ -47,7 +52,7 @@ def shared_server(folder: Path) -> Iterator[str]:
         door, url = _enter(lock.read())
         if door is None:
             lock.truncate(0)
-            address = _start_keeper(find_binaries() or install())
+            address = _start_keeper(find_binaries() or install(), () if durable else QUICK)
             lock.write(address)
             lock.flush()
             door, url = _enter(address)
@@ -77,10 +82,10 @@ def _enter(address: str) -> tuple[socket.socket | None, str]:
     return door, url
 
 
-def _start_keeper(binaries: Path) -> str:
+def _start_keeper(binaries: Path, options: tuple[str, ...]) -> str:
     keeper = subprocess.Popen(
-        [sys.executable, __file__, str(binaries)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
-        start_new_session=True,  # a Ctrl-C at the tests is theirs: the keeper notices that they are gone
+        [sys.executable, __file__, str(binaries), *options], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        text=True, start_new_session=True,  # a Ctrl-C at the tests is theirs: the keeper notices that they are gone
     )  # fmt: skip
     assert keeper.stdout is not None
     with keeper.stdout:
@@ -136,14 +141,14 @@ def _apt(*what: str) -> str | None:
 # ---------------------------------------------------------------------------------------------------- the keeper
 
 
-def keep(binaries: Path) -> None:
+def keep(binaries: Path, options: list[str]) -> None:
     """Make a server, say where its keeper listens, and stop it when its last user has gone."""
     folder = Path(tempfile.mkdtemp(prefix="hunter-postgres-", dir="/tmp"))  # a socket's path is a short one
     server = None
     try:
         with socket.socket(socket.AF_UNIX) as listening:
             try:
-                server = _start(binaries, folder)
+                server = _start(binaries, folder, options)
                 url = f"postgresql+psycopg://postgres@/postgres?host={folder}"
                 _wait_until_ready(server, url, folder / "log")
                 listening.bind(str(folder / "users"))
@@ -166,7 +171,7 @@ def keep(binaries: Path) -> None:
     left.close()  # for this the last one has waited
 
 
-def _start(binaries: Path, folder: Path) -> "subprocess.Popen[bytes]":
+def _start(binaries: Path, folder: Path, settings: list[str]) -> "subprocess.Popen[bytes]":
     options: dict[str, object] = {"cwd": folder}
     if os.geteuid() == 0:  # PostgreSQL refuses to run as root
         names = {account.pw_name: account for account in pwd.getpwall()}
@@ -176,10 +181,10 @@ def _start(binaries: Path, folder: Path) -> "subprocess.Popen[bytes]":
     data = folder / "data"
     initdb = [binaries / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--no-locale", "-E", "UTF8", "-N"]
     subprocess.run(initdb, check=True, capture_output=True, text=True, timeout=120, **options)  # type: ignore[call-overload]
-    settings = [part for option in SERVER_OPTIONS for part in ("-c", option)]
+    given = [part for option in (*SERVER_OPTIONS, *settings) for part in ("-c", option)]
     with open(folder / "log", "wb") as log:
         return subprocess.Popen(
-            [binaries / "postgres", "-D", data, "-k", folder, *settings],
+            [binaries / "postgres", "-D", data, "-k", folder, *given],
             stdout=log, stderr=log, preexec_fn=_die_with_parent, **options,  # type: ignore[call-overload]
         )  # fmt: skip
 
@@ -228,4 +233,4 @@ def _serve(listening: socket.socket, url: str) -> socket.socket:
 
 
 if __name__ == "__main__":
-    keep(Path(sys.argv[1]))
+    keep(Path(sys.argv[1]), sys.argv[2:])
