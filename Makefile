@@ -1,23 +1,30 @@
 # The two doors of the house: `make demo` shows it at work, `make test` proves it.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
+# uv fetches many packages at once, where pip takes them one after the other; it is told where pip was told to look
+INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt \
+	$(foreach place,$(PIP_FIND_LINKS),--find-links $(place)) $(if $(PIP_INDEX_URL),--default-index $(PIP_INDEX_URL))
 
 .PHONY: demo test lint clean
 
-.venv/core: setup.cfg constraints.txt
+.venv/bin/uv:
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	$(BIN)/pip install --quiet --constraint constraints.txt uv
 	touch $@
 
-.venv/test: .venv/core
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[test]'
+.venv/core: setup.cfg constraints.txt | .venv/bin/uv
+	$(INSTALL) --editable .
 	touch $@
+
+.venv/test: setup.cfg constraints.txt | .venv/bin/uv
+	$(INSTALL) --editable '.[test]'
+	touch .venv/core $@
 
 demo: .venv/core
 	$(BIN)/hunter demo
 
 test: .venv/test
-	$(BIN)/python -m pytest --numprocesses 2
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 lint: .venv/test
 	$(BIN)/ruff format --check .

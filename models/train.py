@@ -95,6 +95,7 @@ class Recipe:
     held_out: tuple[int, ...] = JUDGED
     width: int = 8
     trees: int = 180  # rounds of boosting
+    bins: int = 63  # that the trees tell apart in each number
     stacked: bool = True  # whether the trees beside the network weigh in, or are its baseline only
     augmentation: Augmentation = field(default_factory=Augmentation)
     architecture: str = "resnet1d"
@@ -302,14 +303,15 @@ PRIOR_NOTE = (
 @contextmanager
 def pinned(threads: int) -> Iterator[None]:
     """A fixed number of torch threads and deterministic kernels, as they were before afterwards."""
-    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    before = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
+    # the same switch as use_deterministic_algorithms, which imports torch's compiler: seconds for what is never used
+    torch.set_deterministic_debug_mode("error")
     try:
         yield
     finally:
         torch.set_num_threads(before[0])
-        torch.use_deterministic_algorithms(before[1])
+        torch.set_deterministic_debug_mode(before[1])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -491,7 +493,7 @@ def grow_trees(learning: Learning, preparation: Preparation, recipe: Recipe, see
         numbers_of(labelled, preparation),
         truths,
         (weight, np.where(labelled.reason >= 0, weight, 0.0)),
-        Growing(rounds=recipe.trees),
+        Growing(rounds=recipe.trees, bins=recipe.bins),
         seed,
     )
 

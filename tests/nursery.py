@@ -5,7 +5,9 @@ that a test can afford to kill hundreds of workers. Everything here runs the rea
 """
 
 import errno
+import functools
 import gc
+import importlib
 import io
 import json
 import os
@@ -79,6 +81,20 @@ def failing(where: int, what: str):
     return at
 
 
+def command(order: dict) -> None:
+    """One command line, with its output in files."""
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        file = os.open(order[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        os.dup2(file, number)
+    from hunter.__main__ import main as hunter
+
+    try:
+        hunter(order["command"])
+    except SystemExit as end:
+        sys.stdout.flush()
+        os._exit(int(end.code or 0))
+
+
 def live(order: dict) -> None:
     """What ``hunter run`` does after a kill, in one process: tidy up, then work to the end."""
     import candidates.plots
@@ -110,21 +126,31 @@ def live(order: dict) -> None:
 
 
 def main() -> None:
+    from hunter import worker
+
+    worker.versions = functools.cache(worker.versions)  # nobody installs anything between two lives
     for line in sys.stdin:
         order = json.loads(line)
+        for name in order.get("first", ()):  # module, or module:function
+            module, _, function = name.partition(":")
+            found = importlib.import_module(module)
+            if function:
+                getattr(found, function)()
         child = os.fork()
         if child == 0:
             try:
                 os.environ.update(order["environment"])
-                live(order)
+                (command if "command" in order else live)(order)
                 os._exit(0)
             except BaseException:
                 import traceback
 
                 Path(order["diary"]).with_suffix(".error").write_text(traceback.format_exc())
                 os._exit(1)
+        if "command" in order:
+            print(json.dumps({"pid": child}), flush=True)
         _, status = os.waitpid(child, 0)
-        if order["warm"]:  # what a first life has loaded and compiled is to be inherited by all later ones
+        if order.get("warm"):  # what a first life has loaded and compiled is to be inherited by all later ones
             live(order)
             gc.collect()
             gc.freeze()

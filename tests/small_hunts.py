@@ -3,12 +3,14 @@
 import hashlib
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hunter import engine, worker
@@ -19,12 +21,15 @@ from state.store import State
 
 NURSERY = Path(__file__).with_name("nursery.py")
 TIMES = ("timings", "finished_at")
-# a narrow range of periods and no detrending keep a life short; what is stored, and when, is the same
+# few periods, one template, one signal and no detrending keep a life short; what is stored, and when, is the same
 QUICK = {
     "hunt.threshold": 0.0,
     "compute.backend": "numba",
     "search.period_min": 2.0,
     "search.period_max": 3.5,
+    "search.templates": ["box"],
+    "search.max_signals": 1,
+    "search.scrambles": 0,
     "detrend.method": "none",
     "engine.heartbeat_seconds": 3600.0,
     "engine.lease_seconds": 7200.0,
@@ -46,8 +51,15 @@ def train_tiny(folder: Path) -> Path:
     from models.datasets import assemble
     from models.train import Recipe, train_on
 
-    recipe = Recipe("tiny", epochs=1, members=1, batch=16, width=4, held_out=(), trees=5)
+    recipe = Recipe("tiny", epochs=1, members=1, batch=16, width=4, held_out=(), trees=5, bins=8)
     return train_on(assemble(make_labelled(90), {}, [], {}), folder, recipe, name="tiny", resamples=5)
+
+
+def little_learning() -> None:
+    """Let commands train a small network and few trees: how well they learn is asked elsewhere."""
+    from models.train import RECIPES
+
+    RECIPES["quick"] = replace(RECIPES["quick"], width=4, trees=10, bins=8)
 
 
 def make_settings(home: Path, sky: Path, model: Path, **given: object) -> Settings:
@@ -125,6 +137,36 @@ class Nursery:
         ended = tuple((what[0], what[1]) for kind, what in told if kind == "ended")
         stopped = next((tuple(what) for kind, what in told if kind == "stopped"), None)
         return Life(answer["code"], computed, ended, stopped)
+
+    @contextmanager
+    def command(self, *command: object, first: Sequence[str] = ()) -> Iterator["Running"]:
+        """A command line in a process of its own, born after these modules were imported and functions called."""
+        self.born += 1
+        out, err = (self.folder / f"command-{self.born}.{name}" for name in ("stdout", "stderr"))
+        order = {"command": [str(word) for word in command], "stdout": str(out), "stderr": str(err)}
+        order |= {"diary": str(out), "environment": {}, "first": list(first)}
+        self.process.stdin.write(json.dumps(order) + "\n")
+        self.process.stdin.flush()
+        running = Running(json.loads(self.process.stdout.readline())["pid"], out, err)
+        yield running
+        running.code = json.loads(self.process.stdout.readline())["code"]
+
+
+@dataclass(slots=True)
+class Running:
+    """A command under way."""
+
+    pid: int
+    stdout: Path
+    stderr: Path
+    code: int | None = None  # once it has ended
+
+    def kill_after(self, words: str) -> None:
+        """Wait until it has said these words, and kill it."""
+        while words not in (self.stderr.read_text() if self.stderr.exists() else ""):
+            assert Path(f"/proc/{self.pid}").exists(), self.stderr.read_text()
+            time.sleep(0.02)
+        os.kill(self.pid, signal.SIGKILL)
 
 
 def rows(home: Path, query: str, *values: object) -> list[tuple]:

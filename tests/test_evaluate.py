@@ -38,7 +38,7 @@ def data():
 def home(data, tmp_path_factory):
     """A hunt whose serving model was trained on SIMULATED views."""
     folder = tmp_path_factory.mktemp("hunt")
-    recipe = Recipe("tiny", epochs=6, members=2, batch=16, width=4, held_out=(), learning_rate=5e-3, trees=20)
+    recipe = Recipe("tiny", epochs=6, members=2, batch=16, width=4, held_out=(), learning_rate=5e-3, trees=20, bins=15)
     train_on(data, folder / "models", recipe, name="tiny", resamples=20)
     Registry(folder / "models").promote("tiny")
     return folder

@@ -148,7 +148,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def recipe():
-    return Recipe("tiny", epochs=8, members=2, batch=16, width=4, held_out=(), learning_rate=5e-3, trees=20)
+    return Recipe("tiny", epochs=8, members=2, batch=16, width=4, held_out=(), learning_rate=5e-3, trees=20, bins=15)
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from models.train import Recipe, train_on
 
 torch.set_num_threads(1)
 
-TINY = Recipe("tiny", epochs=4, members=1, batch=16, width=4, held_out=(), learning_rate=5e-3, trees=20)
+TINY = Recipe("tiny", epochs=4, members=1, batch=16, width=4, held_out=(), learning_rate=5e-3, trees=20, bins=15)
 WITH_ATTENTION = replace(TINY, architecture="cnn-attention", scalars=("centroid_offset",))
 
 

@@ -31,7 +31,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def taught(data, tmp_path_factory) -> Path:
-    recipe = Recipe("tiny", epochs=6, members=2, batch=16, width=4, held_out=(), learning_rate=5e-3, trees=20)
+    recipe = Recipe("tiny", epochs=6, members=2, batch=16, width=4, held_out=(), learning_rate=5e-3, trees=20, bins=15)
     return train_on(data, tmp_path_factory.mktemp("teacher"), recipe, name="tiny", resamples=20)
 
 

@@ -1,18 +1,16 @@
 """`hunter train` as a person gives it: folds, seeds, fine-tuning, figures, refusals, and a kill in the middle."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from small_hunts import Nursery, little_learning
 from test_models import astronet_file, make_labelled
 
 from hunter.cli.training import Pace
@@ -22,12 +20,11 @@ from models.folds import NEVER, cross_validate, deal, fold_dataset
 from models.registry import Registry
 from models.scorer import Scorer
 from models.summary import spread, summary
-from models.train import Recipe
+from models.train import RECIPES, Recipe, train_on
 
 torch.set_num_threads(1)
 
-ROOT = Path(__file__).parents[1]
-TINY = Recipe("tiny", epochs=2, members=1, batch=16, width=4, held_out=(7,), learning_rate=5e-3, trees=10)
+TINY = Recipe("tiny", epochs=2, members=1, batch=16, width=4, held_out=(7,), learning_rate=5e-3, trees=10, bins=8)
 SMALL = ("--recipe", "quick", "--epochs", "2", "--members", "1", "--batch", "16")
 
 
@@ -42,6 +39,15 @@ def views(tmp_path_factory):
     folder = tmp_path_factory.mktemp("views")
     astronet_file(folder / "astronet_triage_views.npz", make_labelled(120))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def small_recipe(monkeypatch):
+    """The commands train and judge little: how well they learn is asked elsewhere."""
+    monkeypatch.setattr("models.train.RECIPES", dict(RECIPES))
+    little_learning()
+    monkeypatch.setattr("models.train.train_on", partial(train_on, resamples=20))
+    monkeypatch.setattr("models.folds.cross_validate", partial(cross_validate, resamples=20))
 
 
 def one_line(text: str) -> str:
@@ -86,28 +92,28 @@ def test_what_trains_only_and_what_is_held_out_is_judged_or_learnt_by_no_mistake
 
 def test_folds_judge_every_star_by_a_model_that_never_saw_it_and_go_on_after_a_kill(data, tmp_path):
     lines: list[str] = []
-    found = cross_validate(data, tmp_path / "whole", TINY, folds=3, progress=lines.append, resamples=20)
+    found = cross_validate(data, tmp_path / "whole", TINY, folds=2, progress=lines.append, resamples=20)
     assert found["pooled"]["planet against all"]["auc"]["n"] == len(data)
     auc = found["planet against all"]["auc"]
-    assert len(auc["folds"]) == 3
+    assert len(auc["folds"]) == 2
     assert auc["lowest"] == min(auc["folds"])
     assert auc["mean"] == pytest.approx(np.mean(auc["folds"]), abs=1e-3)
     assert auc["pooled"]["low"] <= auc["pooled"]["value"] <= auc["pooled"]["high"]
-    assert any(line.startswith("fold 3/3 member 1/1 epoch 2/2") for line in lines)
+    assert any(line.startswith("fold 2/2 member 1/1 epoch 2/2") for line in lines)
 
     class Killed(Exception):
         pass
 
     def killer(line: str) -> None:
-        if "fold 2/3 member 1/1 epoch 1/2" in line:
+        if "fold 2/2 member 1/1 epoch 1/2" in line:
             raise Killed
 
     with pytest.raises(Killed):
-        cross_validate(data, tmp_path / "cut", TINY, folds=3, progress=killer, resamples=20)
+        cross_validate(data, tmp_path / "cut", TINY, folds=2, progress=killer, resamples=20)
     again: list[str] = []
-    assert cross_validate(data, tmp_path / "cut", TINY, folds=3, progress=again.append, resamples=20) == found
-    assert not any("fold 1/3 member" in line for line in again)
-    assert not any("fold 2/3 member 1/1 epoch 1/2" in line for line in again)
+    assert cross_validate(data, tmp_path / "cut", TINY, folds=2, progress=again.append, resamples=20) == found
+    assert not any("fold 1/2 member" in line for line in again)
+    assert not any("fold 2/2 member 1/1 epoch 1/2" in line for line in again)
 
 
 # ----------------------------------------------------------------------------------------------------- commands
@@ -226,31 +232,24 @@ def test_a_device_that_is_not_there_is_said(run, views, tmp_path):
 
 
 def test_a_training_killed_by_the_system_goes_on_where_it_was(views, tmp_path):
-    given = ["train", "--data", str(views), "--recipe", "quick", "--epochs", "4", "--members", "1", "--batch", "8"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-
-    def start(home: Path) -> subprocess.Popen:
-        return subprocess.Popen(
-            [sys.executable, "-m", "hunter", *given, "--home", str(home)],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=tmp_path,
-        )  # fmt: skip
-
-    whole = start(tmp_path / "whole")
-    folder = Path(whole.communicate(timeout=300)[0].strip())
-    cut = start(tmp_path / "cut")
-    for line in cut.stderr:
-        if "epoch 2/4" in line:
-            break
-    cut.send_signal(signal.SIGKILL)
-    cut.communicate()
-    time.sleep(0.1)
-    again = start(tmp_path / "cut")
-    out, err = again.communicate(timeout=300)
-    assert again.returncode == 0, err
-    assert "epoch 1/4" not in err
-    assert "epoch 4/4" in err
-    same = (folder / "weights-0.safetensors").read_bytes()
-    assert (Path(out.strip()) / "weights-0.safetensors").read_bytes() == same
+    given = ["train", "--data", views, "--recipe", "quick", "--epochs", "4", "--members", "1", "--batch", "8"]
+    ready = ("sklearn.ensemble", "small_hunts:little_learning")
+    nursery = Nursery(tmp_path)
+    try:
+        with nursery.command(*given, "--home", tmp_path / "whole", first=ready) as whole:
+            pass
+        with nursery.command(*given, "--home", tmp_path / "cut", first=ready) as cut:
+            cut.kill_after("epoch 2/4")
+        with nursery.command(*given, "--home", tmp_path / "cut", first=ready) as again:
+            pass
+    finally:
+        nursery.close()
+    assert (whole.code, cut.code, again.code) == (0, -signal.SIGKILL, 0), again.stderr.read_text()
+    said = again.stderr.read_text()
+    assert "epoch 1/4" not in said
+    assert "epoch 4/4" in said
+    same = (Path(whole.stdout.read_text().strip()) / "weights-0.safetensors").read_bytes()
+    assert (Path(again.stdout.read_text().strip()) / "weights-0.safetensors").read_bytes() == same
 
 
 # ------------------------------------------------------------------------------------------------------ figures
