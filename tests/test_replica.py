@@ -4,6 +4,7 @@ import json
 import re
 from urllib.parse import quote
 
+import numpy as np
 import pytest
 import requests
 
@@ -11,6 +12,7 @@ from hunter.archives import fits_file
 from hunter.archives.formats import check
 from hunter.replica import Catalogue, Replica, Rule, Rules, Weather, unavailable
 from hunter.replica.faults import cut, flipped, reset, short
+from hunter.replica.stamps import rows_of, take_apart
 
 SECTOR = 7
 
@@ -163,6 +165,18 @@ def test_the_bucket_holds_the_same_bytes_under_computed_keys(session, replica):
     assert session.get(f"{replica.url}/stpubdata/{key}").content == download(session, replica, file.uri).content
     listing = session.get(f"{replica.url}/stpubdata?list-type=2&prefix=tess/public/tid/s{SECTOR:04d}/{tic[:4]}/").text
     assert f"<Key>{key}</Key><LastModified>" in listing
+    pages, after = [], ""
+    while True:  # page by page
+        page = session.get(
+            f"{replica.url}/stpubdata?list-type=2&prefix=tess/&max-keys=5&continuation-token={after}"
+        ).text
+        pages.append(re.findall(r"<Key>([^<]+)</Key>", page))
+        if "<IsTruncated>true" not in page:
+            break
+        after = re.search(r"<NextContinuationToken>([^<]+)<", page).group(1)
+    assert [len(keys) for keys in pages] == [5, 5, 4]
+    every = [key for keys in pages for key in keys]
+    assert every == sorted(set(every))
     wrong = session.get(f"{replica.url}/stpubdata/tess/public/tid/s0001/{file.name}")
     assert (wrong.status_code, "NoSuchKey" in wrong.text) == (404, True)
 
@@ -321,7 +335,7 @@ def test_a_replica_is_started_and_steered_from_another_process_with_its_token(ca
             requests.get(f"{url}/stpubdata")
         summary = remote.summary()
         assert (summary["requests"], summary["most_connections"], summary["faults"]) == (2, 1, {"outage": 1})
-        with pytest.raises(ValueError, match="release: KeyError 99"):
+        with pytest.raises(ValueError, match="sector 99 is not served here"):
             remote.release(99)
         assert requests.post(f"{url}/replica/release", data={"sector": "4"}).status_code == 403
     finally:
@@ -381,3 +395,38 @@ def test_a_crowd_is_of_the_kinds_asked_for():
     kinds = [crowd.kind(entry.tic) for entry in catalogue.visible()]
     assert set(kinds) == {"quiet", "planet"}
     assert 25 < kinds.count("planet") < 75
+
+
+def test_pixels_of_a_star_hold_its_light_curve(session, tmp_path):
+    from astropy.io import fits
+
+    from hunter.archives.formats import describe_units
+
+    catalogue = Catalogue(clock=lambda: 1.6e9)
+    catalogue.add_crowd(SECTOR, stars=2, span=0.2, pool=1, pixels=True)
+    catalogue.release(SECTOR)
+    catalogue.publish_script(SECTOR)
+    entry = catalogue.visible(SECTOR)[0]
+    light_curve, pixels = entry.files
+    with Replica(catalogue) as replica:
+        assert session.get(script_url(replica, "tp")).text.count("s_tp.fits") == 4
+        assert pixels.name in session.get(script_url(replica, "tp")).text
+        whole = download(session, replica, pixels.uri).content
+    path = tmp_path / pixels.name
+    path.write_bytes(whole)
+    assert len(whole) == pixels.size
+    with path.open("rb") as stream:
+        units = fits_file.walk(stream)
+    assert [unit.name for unit in units] == ["PRIMARY", "PIXELS", "APERTURE", "TARGET COSMIC RAY"]
+    assert units[0].card("NEXTEND") == 3
+    assert units[0].card("TICID") == entry.tic
+    assert all(fits_file.sum_is_right(whole, unit) for unit in units)
+    assert describe_units(units).startswith("it is a target pixel file")
+    curve = rows_of(take_apart(catalogue.content(entry, light_curve).data))
+    with fits.open(path, memmap=False) as opened:
+        table, aperture = opened["PIXELS"].data, opened["APERTURE"].data
+        summed = table["FLUX"][:, aperture & 2 != 0].sum(axis=1)
+        assert opened["PIXELS"].columns["FLUX"].dim == "(11,11)"
+    here = np.isfinite(curve["SAP_FLUX"])
+    assert np.allclose(summed[here], curve["SAP_FLUX"][here], rtol=1e-4)
+    assert np.array_equal(table["CADENCENO"], curve["CADENCENO"])

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hunter.archives.spoc_writer import Fixed, Value, file_name
+from hunter.replica.pixels import pixels_of, pixels_size
 from hunter.replica.stamps import Original, reprocess, stamp, take_apart
 from hunter.replica.tables import Known
 from pipeline.errors import UnusableData
@@ -123,6 +124,7 @@ class Catalogue:
         self._place: dict[str, int] = {}  # obs_id: place in its sector
         self._withdrawn: set[str] = set()
         self._next_obsid = FIRST_OBSID
+        self._keys: dict[int | None, tuple[tuple[int, ...], list[tuple[str, int]]]] = {}
 
     # what it holds
 
@@ -157,9 +159,34 @@ class Catalogue:
             found = [entry for number in numbers for entry in self.sectors[number].visible()]
             return [entry for entry in found if entry.obs_id not in self._withdrawn] if self._withdrawn else found
 
+    def keys(self, sector: int | None = None) -> list[tuple[str, int]]:
+        """Keys and sizes in the bucket, sorted, of one sector or of all; kept until something appears or vanishes."""
+        from hunter.replica.pages import s3_key
+
+        with self._lock:
+            seen = (*(item.released for item in self.sectors.values()), len(self._withdrawn), self._next_obsid)
+            kept = self._keys.get(sector)
+            if kept is None or kept[0] != seen:
+                pairs = ((s3_key(entry, file), file.size) for entry in self.visible(sector) for file in entry.files)
+                kept = self._keys[sector] = (seen, sorted((key, size) for key, size in pairs if key is not None))
+            return kept[1]
+
     def of_obsid(self, obsid: int) -> Entry | None:
         entry = self._by_obsid.get(obsid)
         return entry if entry is not None and self.is_out(entry) else None
+
+    def of(self, sector: int) -> Sector:
+        """The state of a sector.
+
+        Raises
+        ------
+        ValueError
+            If nothing of it is served.
+        """
+        if sector not in self.sectors:
+            held = ", ".join(map(str, sorted(self.sectors))) or "none"
+            raise ValueError(f"sector {sector} is not served here: add stars to it first; served are {held}")
+        return self.sectors[sector]
 
     def is_out(self, entry: Entry) -> bool:
         sector = self.sectors[entry.sector]
@@ -226,7 +253,9 @@ class Catalogue:
     def release(self, sector: int, fraction: float = 1.0) -> int:
         """Let so large a share of a sector be out, rows and files; returns how many observations are."""
         with self._lock:
-            found = self.sectors[sector]
+            found = self.of(sector)
+            if not 0 <= fraction <= 1:
+                raise ValueError(f"a share from 0 to 1 of sector {sector} can be released, not {fraction}")
             found.released = max(found.released, ceil(len(found.entries) * fraction))
             found.steps.append((found.released, self.clock()))
             return found.released
@@ -236,20 +265,21 @@ class Catalogue:
         from hunter.replica.pages import script
 
         with self._lock:
+            self.of(sector)
             visible = self.visible(sector)
             for kind in kinds:
                 text = script(visible, kind)
                 if text is not None:
-                    self.sectors[sector].scripts[kind] = Script(text, self.clock())
+                    self.of(sector).scripts[kind] = Script(text, self.clock())
 
     def publish_targets(self, sector: int) -> None:
         """Publish the list of targets, as MIT does before the data come."""
-        self.sectors[sector].targets = True
+        self.of(sector).targets = True
 
     def reprocess(self, sector: int, tics: Collection[int] | None = None, data_release: int | None = None) -> int:
         """Let files come out again, of the same name and size; returns how many observations changed."""
         with self._lock:
-            found = self.sectors[sector]
+            found = self.of(sector)
             now, changed = self.clock(), 0
             for entry in found.visible():
                 if entry.source is None or (tics is not None and entry.tic not in tics):
@@ -297,6 +327,7 @@ class Catalogue:
         fast: int = 0,
         reports: int = 0,
         hlsp: int = 0,
+        pixels: bool = False,
     ) -> "Crowd":
         """Serve a whole sector cheaply: a few simulated light curves, stamped for each of many stars.
 
@@ -325,9 +356,11 @@ class Catalogue:
             How many have rows of multi-sector validation reports, which share the number of the sector.
         hlsp : int
             How many have rows and 1800-s files of TESS-SPOC besides those of SPOC.
+        pixels : bool
+            Whether every 2-min star has a target pixel file too, made of its light curve when it is asked for.
         """
         crowd = Crowd(sector, seed, cadence_seconds, span, pool, mix)
-        entries = list(_crowd_entries(self, crowd, stars, names, again, fast, reports, hlsp))
+        entries = list(_crowd_entries(self, crowd, stars, names, again, fast, reports, hlsp, pixels))
         self.add(entries, seed)
         return crowd
 
@@ -409,7 +442,8 @@ class Crowd:
             "CRVAL1": Fixed(ra, 12),
             "CRVAL2": Fixed(dec, 12),
         }
-        return stamp(originals[entry.tic % len(originals)], cards)
+        whole = stamp(originals[entry.tic % len(originals)], cards)
+        return pixels_of(whole) if file.subgroup == "TP" else whole
 
     def star(self, tic: int) -> Star:
         """The parameters of a star: those of its light curve, at a place of its own."""
@@ -423,8 +457,11 @@ class Crowd:
 
     def size(self, cadence_seconds: float | None = None) -> int:
         """Bytes of one file."""
-        rows = max(1, round(self.span * 86400 / (cadence_seconds or self.cadence_seconds)))
-        return 28800 + 2880 * ceil(100 * rows / 2880)
+        return 28800 + 2880 * ceil(100 * self.rows(cadence_seconds) / 2880)
+
+    def rows(self, cadence_seconds: float | None = None) -> int:
+        """Cadences of one file."""
+        return max(1, round(self.span * 86400 / (cadence_seconds or self.cadence_seconds)))
 
     @cached_property
     def _stars(self) -> list[Star]:
@@ -499,6 +536,7 @@ def _crowd_entries(
     fast: int,
     reports: int,
     hlsp: int,
+    pixels: bool,
 ) -> Iterator[Entry]:
     number = crowd.sector
     if names is None:
@@ -512,8 +550,12 @@ def _crowd_entries(
     ids = iter(catalogue.obsids(len(names) + fast + reports + hlsp))
     for tic, name in zip(tics, names, strict=True):
         known[tic] = crowd.star(tic)
+        files: tuple[File, ...] = (File(name, uri_of(name), size),)
+        if pixels and provenance == "SPOC":
+            other = name.replace("s_lc.fits", "s_tp.fits")
+            files += (File(other, uri_of(other), pixels_size(crowd.rows()), "TP", "Target pixel files"),)
         yield Entry(
-            next(ids), obs_id_of(name), tic, number, crowd.cadence_seconds, (File(name, uri_of(name), size),),
+            next(ids), obs_id_of(name), tic, number, crowd.cadence_seconds, files,
             crowd, known[tic], begin, end, "HLSP" if provenance == "TESS-SPOC" else "TESS", provenance,
         )  # fmt: skip
     for tic in tics[:fast]:

@@ -51,9 +51,9 @@ def s3_key(entry: Entry, file: File) -> str | None:
 def s3_listing(
     bucket: str, prefix: str, found: Sequence[tuple[str, int]], *, limit: int, after: str, delimiter: str = ""
 ) -> bytes:
-    """A page of a ListObjectsV2 reply; ``found`` holds every (key, size) of the prefix."""
+    """A page of a ListObjectsV2 reply; ``found`` holds every (key, size) of the prefix, sorted."""
     items: list[tuple[str, int | None]] = []
-    for key, size in sorted(found):
+    for key, size in found:
         rest = key[len(prefix) :]
         if delimiter and delimiter in rest:
             common = prefix + rest.partition(delimiter)[0] + delimiter

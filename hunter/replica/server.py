@@ -12,12 +12,14 @@ import socket
 import struct
 import threading
 import time
+from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import formatdate, parsedate_to_datetime
 from http import HTTPStatus
+from itertools import takewhile
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -269,7 +271,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         replica = self.server.replica
         split = urlsplit(self.path)
         path = re.sub(r"/{2,}", "/", split.path)  # an absolute URI has its host split off
-        length = int(self.headers.get("Content-Length") or 0)
+        length = _whole(self.headers.get("Content-Length"), 0)
         if length > LONGEST_BODY:
             self.close_connection = True
             return self._send(Reply(413, (), error_page(413, "Payload Too Large")), None)
@@ -479,13 +481,10 @@ class Answers:
     def _s3_list(self, request: Request, path: str, query: dict[str, str]) -> Reply:
         prefix = query.get("prefix", "")
         sector = re.match(r"tess/public/tid/s(\d{4})", prefix)
-        found = []
-        for entry in self.catalogue.visible(int(sector.group(1)) if sector else None):
-            for file in entry.files:
-                key = s3_key(entry, file)
-                if key is not None and key.startswith(prefix):
-                    found.append((key, file.size))
-        limit = min(1000, max(1, int(query.get("max-keys") or 1000)))
+        keys = self.catalogue.keys(int(sector.group(1)) if sector else None)
+        begin = bisect_left(keys, (prefix, 0))
+        found = list(takewhile(lambda pair: pair[0].startswith(prefix), keys[begin:]))
+        limit = min(1000, max(1, _whole(query.get("max-keys"), 1000)))
         after = query.get("continuation-token") or query.get("start-after") or ""
         body = s3_listing(BUCKET, prefix, found, limit=limit, after=after, delimiter=query.get("delimiter", ""))
         return Reply(200, (("Content-Type", "application/xml"),), body)
@@ -582,6 +581,10 @@ class Answers:
 
 def missing() -> Reply:
     return Reply(404, (("Content-Type", "text/html"),), error_page(404, "Not Found"))
+
+
+def _whole(text: str | None, otherwise: int) -> int:
+    return int(text) if text is not None and text.isdigit() else otherwise
 
 
 def _not_since(told: str | None, modified: float) -> bool:

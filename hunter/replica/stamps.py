@@ -47,14 +47,19 @@ def take_apart(whole: bytes) -> Original:
     units = []
     for unit in walk(io.BytesIO(whole)):
         header, data = whole[unit.start : unit.data], whole[unit.data : unit.end]
-        places: dict[str, tuple[int, str]] = {}
-        for start in range(0, len(header), CARD):
-            found = CARD_FORM.fullmatch(header[start : start + CARD])
-            if found:
-                keyword = found.group(1).decode("ascii").rstrip()
-                places.setdefault(keyword, (start, found.group(2).decode("ascii").rstrip()))
-        units.append(Unit(header, data, ones_complement_sum(data), places))
+        units.append(Unit(header, data, ones_complement_sum(data), places_of(header)))
     return Original(tuple(units))
+
+
+def places_of(header: bytes) -> dict[str, tuple[int, str]]:
+    """Where the card of each keyword begins, and its comment; of repeated ones the first."""
+    places: dict[str, tuple[int, str]] = {}
+    for start in range(0, len(header), CARD):
+        found = CARD_FORM.fullmatch(header[start : start + CARD])
+        if found:
+            keyword = found.group(1).decode("ascii").rstrip()
+            places.setdefault(keyword, (start, found.group(2).decode("ascii").rstrip()))
+    return places
 
 
 def stamp(original: Original, cards: Mapping[str, Value], *, only: int | None = None, checksum: bool = True) -> bytes:
