@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -37,6 +38,8 @@ from far_archives import (
     wire,
     zipped,
 )
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from hunter.archives.fits_file import BLOCK
 from hunter.network import downloads
@@ -44,7 +47,7 @@ from hunter.network.downloads import Wanted, fetch
 from hunter.network.errors import ArchiveUnavailable, Corrupt, Denied, Faltered, HostDown, Missing
 from hunter.network.s3 import url_of
 from hunter.network.verifying import Expected, Unsound, verify
-from hunter.replica import Fault, Reply, Rule, Rules, unavailable
+from hunter.replica import Fault, Reply, Rule, Rules, Weather, unavailable
 from hunter.replica.faults import cut, flipped, html, reset, short, status_page
 from hunter.replica.stamps import reprocess
 
@@ -592,3 +595,40 @@ def test_genuine_files_that_were_cut_are_refused(shared_data):
     for path in paths:
         with pytest.raises(Unsound):
             verify(path.read_bytes(), Expected(binding=False))
+
+
+# ---- all at once
+
+
+def test_through_a_night_of_faults_three_threads_bring_every_file_whole(clock, tmp_path):
+    faults = [fault for name, fault in RETRIED.items() if name != "no content"] + [cut(0.3), short(0.8), zipped()]
+    with archive(clock, weather := Weather(0.6, seed=5, faults=faults, most=3)) as mast:
+        door = way_out(clock, attempts=8)
+        jobs = [(number, copy) for copy in range(6) for number in range(len(files()))]
+
+        def bring(job):
+            number, copy = job
+            one = wanted(mast.url, number)
+            one = replace(one, urls=(url_of(mast.url, one.uri), *one.urls)) if copy % 2 else one
+            return fetch(door, one, tmp_path / f"{number}-{copy}.fits").path.read_bytes() == content(number)
+
+        with ThreadPoolExecutor(3) as pool:
+            assert all(pool.map(bring, jobs))
+        assert weather.hits.total() > 5
+        assert max(line.concurrency for line in mast.lines()) <= 3
+        assert {line.method for line in mast.lines()} == {"GET"}
+    assert not [name for name in left(tmp_path) if ".part" in name]
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from(sorted({**RETRIED, **BROKEN})), min_size=1, max_size=6))
+def test_after_any_sequence_of_faults_the_file_is_whole_or_not_there(mast, tmp_path_factory, names):
+    folder, every = tmp_path_factory.mktemp("any"), {**RETRIED, **BROKEN}
+    mast.forget()
+    mast.plan = Rules(*(Rule(every[name], hits=[number]) for number, name in enumerate(names, 1)))
+    try:
+        fetch(way_out(Clock()), wanted(mast.url), folder / NAME)
+    except (ArchiveUnavailable, Corrupt):
+        assert NAME not in left(folder)
+    else:
+        assert (folder / NAME).read_bytes() == content()
