@@ -359,6 +359,7 @@ def _live(settings: Settings, connection: Any, flags: Any, budget: Any, report: 
         duty.allow, duty.give_back = budget.take, budget.give_back
     door = open_door(settings, state)
     supplier, describe = FarSupplier(settings, state, door), describer(settings, door)
+    supplier.store.sweep(supplier.products)
     courier = Courier(settings, state, supplier, duty, forever=flags.forever, describe=describe)
     with worker.enrolled(state, courier.name, settings, duty.now, role="courier"):
         errands = Errands(connection, errand_runner(settings, state, door), report)

@@ -11,7 +11,7 @@ from hunter.archives.mast.names import download_url, read_uri
 from hunter.archives.mast.portal import Portal
 from hunter.network.door import Door
 from hunter.network.downloads import Wanted
-from hunter.network.files import FileStore, Pause
+from hunter.network.files import GONE, FileStore, Pause
 from hunter.network.s3 import url_of
 from hunter.settings import Settings
 from state.products import Products
@@ -19,7 +19,6 @@ from state.rows import Claim, FetchedProduct
 from state.store import State
 
 CADENCES = {"SPOC-120": 120.0, "SPOC-20": 20.0}  # seconds; of the others only the file tells
-GONE = ".gone"  # beside the place of a file that will not be had: why
 
 
 class Supplier(Protocol):

@@ -48,7 +48,7 @@ def store(tmp_path):
 # ---- names
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.text(max_size=300) | st.sampled_from(["", ".", "..", "/", "a/..", "../../etc/passwd", "mast:x/y.part", "a\0b"])
 )

@@ -23,7 +23,7 @@ from hunter.network.settings import FilesSettings
 
 log = logging.getLogger(__name__)
 
-GONE = ".gone"  # the note, in place of a file that will not be had, why not
+GONE = ".gone"  # beside the place of a file that will not be had: why
 LONGEST_NAME = 120  # characters of a URI's last part that are kept, from its end
 PART_SECONDS = 86400.0  # a beginning nobody owns is kept so long
 ORPHAN_SECONDS = 86400.0  # and so long a finished file that no row knows
@@ -225,7 +225,7 @@ class FileStore:
     def _shards(self) -> list[Path]:
         try:
             return sorted(path for path in self.folder.iterdir() if re.fullmatch(r"[0-9a-f]{2}", path.name))
-        except FileNotFoundError:
+        except OSError:  # none was made yet, or it cannot be read now: then there is nothing to sweep
             return []
 
     def _age(self, path: Path) -> float:
@@ -238,7 +238,9 @@ class FileStore:
 def _remove(path: Path) -> bool:
     try:
         path.unlink()
-    except FileNotFoundError:
+    except OSError as error:  # it stays for the next sweep
+        if not isinstance(error, FileNotFoundError):
+            log.warning("%s cannot be removed: %s", path, error.strerror or error)
         return False
     return True
 
@@ -251,7 +253,7 @@ def _remove_unowned(path: Path) -> bool:
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        path.with_name(path.name + ".json").unlink(missing_ok=True)
+        _remove(path.with_name(path.name + ".json"))
         return _remove(path)
     except BlockingIOError:
         return False
