@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import and_, bindparam, func, select, update
+from sqlalchemy import and_, bindparam, func, select, text, update
 
 from state.rows import FetchedProduct, ListedProduct, ListingReport
 from state.schema import products, targets
@@ -177,6 +177,52 @@ class Products:
         for some in _pieces(sorted(uris)):
             with self._state.write("gone") as connection:
                 connection.execute(update(products).where(products.c.uri.in_(some)).values(_NOT_HERE))
+
+    # ------------------------------------------------------------------------------------------------ their stars
+
+    def stars_of(self, names: Collection[tuple[str, str]]) -> dict[tuple[str, str], dict[str, float | None]]:
+        """Give what is known of the stars of these targets; without those that are not in the queue."""
+        found: dict[tuple[str, str], dict[str, float | None]] = {}
+        kinds: dict[str, list[str]] = {}
+        for kind, key in names:
+            kinds.setdefault(kind, []).append(key)
+        with self._state.read() as connection:
+            for kind, keys in kinds.items():
+                for some in _pieces(keys):
+                    query = select(targets.c.key, targets.c.star).where(targets.c.kind == kind, targets.c.key.in_(some))
+                    for row in connection.execute(query):
+                        found[kind, row.key] = json.loads(row.star)
+        return found
+
+    def describe(self, stars: Sequence[tuple[str, str, dict[str, float | None], float]]) -> None:
+        """Note what a catalogue knows of the stars of targets: kind, key, star, and the priority that follows.
+
+        Targets in a worker's hands stay as they are.
+        """
+        one = update(targets).where(
+            targets.c.kind == bindparam("its_kind"),
+            targets.c.key == bindparam("its_key"),
+            targets.c.status != Status.RUNNING,
+        )
+        one = one.values(star=bindparam("new_star"), priority=bindparam("new_priority"))
+        for start in range(0, len(stars), BATCH):
+            rows = [
+                {
+                    "its_kind": kind,
+                    "its_key": key,
+                    "new_star": json.dumps(star, allow_nan=False),
+                    "new_priority": priority,
+                }
+                for kind, key, star, priority in stars[start : start + BATCH]
+            ]
+            with self._state.write("describe") as connection:
+                connection.execute(one, rows)
+
+    def running(self) -> set[tuple[str, str]]:
+        """Give kind and key of every target in a worker's hands."""
+        query = select(targets.c.kind, targets.c.key).where(text("status = 'RUNNING'"))
+        with self._state.read() as connection:
+            return {(row.kind, row.key) for row in connection.execute(query)}
 
 
 def _pieces(items: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -113,9 +113,9 @@ def test_reprocessed_files_are_seen_in_a_sample_and_told_one_by_one(session, tmp
         portal, copies = Portal(session, replica.url, tmp_path), Copies(session, tmp_path)
         first = list_sector(portal, copies, replica.url, LINE, SECTOR)
         known = {file.uri: "" for file in first.files}
-        assert replaced(portal, LINE, SECTOR, STARS, known, first.processing, turn=0) == ""
+        assert replaced(portal, known, first.processing, turn=0) == ""
         catalogue.reprocess(SECTOR, tics=some, data_release=43)
-        told = replaced(portal, LINE, SECTOR, STARS, known, first.processing, turn=1)
+        told = replaced(portal, known, first.processing, turn=1)
         assert told == "5 of 12 files have another version"
         exact = list_sector(portal, copies, replica.url, LINE, SECTOR, exact=True)
     assert {int(file.key) for file in exact.files if file.version == "simulated-43"} == set(some)

@@ -103,6 +103,15 @@ class Portal:
             )
         return rows
 
+    def numbers(self, obs_ids: Sequence[str]) -> list[str]:
+        """The numbers (obsid) of at most 500 observations; of those that are there."""
+        wanted = set(obs_ids)
+        params = {"columns": "*", "filters": self._filters(obs_id=list(obs_ids))}
+        rows = self._ask(CAOM, params, ("obsid", "obs_id"))
+        if not {row["obs_id"] for row in rows} <= wanted:
+            raise ArchiveUnavailable("unknown: observations were sent that nobody asked for")
+        return [str(row["obsid"]) for row in rows if row["obsid"] is not None]
+
     def products(self, obsids: Sequence[str]) -> list[Row]:
         """The products of these observations, in batches of 500; none but theirs, and some of each."""
         rows: list[Row] = []

@@ -15,7 +15,6 @@ from hunter.archives.mast.names import FileName, ProductLine, read_obs_id, read_
 from hunter.archives.mast.portal import OBSERVATIONS_AT_ONCE, Portal, Row
 from hunter.archives.mast.scripts import Script, ask_script
 from hunter.copies import Copies
-from pipeline.errors import ArchiveUnavailable
 
 _VALIDATION = re.compile(r"tess\d{13}-s\d{4}-s\d{4}-\d{16}-\d+", re.ASCII)  # reports over several sectors
 SIZES = (2880, 2**31)  # bytes that a light curve may have
@@ -184,31 +183,30 @@ def read_products(rows: Sequence[Row]) -> dict[str, tuple[str, int | None]]:
     return found
 
 
-def replaced(
-    portal: Portal, line: ProductLine, sector: int, count: int, known: Mapping[str, str], first: str, turn: int
-) -> str:
+def replaced(portal: Portal, known: Mapping[str, str], first: str, turn: int) -> str:
     """What a sample of 500 files says of replacement under the same name; empty where it says nothing.
 
     Parameters
     ----------
+    portal : Portal
     known : mapping of URI to version
         As the record keeps them.
     first : str
-        The version that the sector first came in; "" where it is not known, and nothing is.
-    count : int
-        Observations that are counted now.
+        The version that the sector first came in; "" where it is not known, and then nothing can be told.
     turn : int
         Another turn looks at other files.
+
+    Notes
+    -----
+    Two questions: for the numbers of the observations, and for their products.
     """
-    if not first:
+    names = {uri: name for uri in sorted(known) if (name := read_uri(uri)) is not None}
+    if not first or not names:
         return ""
-    observed, _ = sieve(portal.observations(line, sector, count), line, sector)
-    listed = [uri for uri in sorted(observed) if uri in known]
-    if not listed:
-        return ""
-    step = max(1, len(listed) // OBSERVATIONS_AT_ONCE)
-    sample = listed[turn % step :: step][:OBSERVATIONS_AT_ONCE]
-    told = read_products(portal.products([str(observed[uri][1]["obsid"]) for uri in sample]))
+    step = max(1, -(-len(names) // OBSERVATIONS_AT_ONCE))
+    sample = sorted(names)[turn % step :: step][:OBSERVATIONS_AT_ONCE]
+    obsids = portal.numbers([names[uri].obs_id for uri in sample])
+    told = read_products(portal.products(obsids)) if obsids else {}
     other = sum(1 for uri in sample if uri in told and version_of(told[uri][0], first) != known[uri])
     return f"{other} of {len(sample)} files have another version" if other else ""
 
@@ -216,9 +214,3 @@ def replaced(
 def version_of(told: str, first: str) -> str:
     """The version of a file as the record keeps it: empty for the processing that the sector first came in."""
     return "" if told in ("", first) else told
-
-
-def check_plausible(found: SectorList, line: ProductLine, sector: int) -> None:
-    """Refuse a list that holds nothing although something was seen."""
-    if not found.files:
-        raise ArchiveUnavailable(f"unknown: sector {sector} ({line.name}) was listed without a single light curve")
