@@ -343,12 +343,15 @@ def test_a_replica_is_started_and_steered_from_another_process_with_its_token(ca
         running.join(10)
 
 
-def test_a_replica_of_nothing_is_not_started(capsys):
+def test_a_replica_of_nothing_is_not_started(capsys, tmp_path):
     from hunter.replica.__main__ import main
 
     with pytest.raises(SystemExit):
         main([])
     assert "say what to serve" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["--folder", str(tmp_path)])
+    assert "holds no FITS file of TESS" in capsys.readouterr().err
 
 
 def test_a_simulated_sky_is_served_with_its_truth(session, tmp_path):
@@ -430,3 +433,28 @@ def test_pixels_of_a_star_hold_its_light_curve(session, tmp_path):
     here = np.isfinite(curve["SAP_FLUX"])
     assert np.allclose(summed[here], curve["SAP_FLUX"][here], rtol=1e-4)
     assert np.array_equal(table["CADENCENO"], curve["CADENCENO"])
+
+
+def test_too_many_rows_break_the_connection(session, crowd_files):
+    with Replica(crowd_files, most_rows=16) as replica:
+        params = {"columns": "*", "filters": [{"paramName": "project", "values": ["TESS"]}]}
+        with pytest.raises(requests.ConnectionError):
+            invoke(session, replica, "Mast.Caom.Filtered", params)
+        params["columns"] = "COUNT_BIG(*)"
+        assert invoke(session, replica, "Mast.Caom.Filtered", params)["data"] == [{"Column1": 17}]
+
+
+def test_genuine_files_are_served_under_their_names(session, shared_data):
+    catalogue = Catalogue()
+    assert catalogue.add_folder(shared_data / "lightcurves" / "spoc") == 15
+    for sector in (1, 2, 3, 6):
+        catalogue.release(sector)
+    entry, file = catalogue.find("tess2018206045859-s0001-0000000261136679-0120-s_lc.fits")
+    assert (entry.tic, entry.sector, entry.exptime, file.size) == (261136679, 1, 120.0, 2039040)
+    entry, file = catalogue.find("pi_Men_c.fits")
+    assert (entry.tic, entry.sector) == (261136679, 1)
+    with Replica(catalogue) as replica:
+        assert (
+            download(session, replica, file.uri).content
+            == (shared_data / "lightcurves" / "spoc" / "pi_Men_c.fits").read_bytes()
+        )

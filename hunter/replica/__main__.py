@@ -76,7 +76,10 @@ def main(arguments: list[str] | None = None, stop: threading.Event | None = None
             signal.signal(number, lambda *_: stopped.set())
     with tempfile.TemporaryDirectory(prefix="replica-") as scratch:
         catalogue = Catalogue()
-        fill(catalogue, asked, Path(scratch))
+        try:
+            fill(catalogue, asked, Path(scratch))
+        except (ValueError, OSError) as error:
+            parser().error(str(error))
         plan = Weather(asked.weather, asked.seed) if asked.weather else None
         token = secrets.token_urlsafe(16) if asked.control else ""
         with Replica(catalogue, plan, asked.port, token=token) as replica:

@@ -299,8 +299,16 @@ class Catalogue:
     # what there is to serve
 
     def add_folder(self, folder: Path, *, seed: int = 1) -> int:
-        """Serve every FITS file of a folder whose name or header tells star and sector; returns how many."""
+        """Serve every FITS file of a folder whose name or header tells star and sector; returns how many observations.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
         entries = list(_folder_entries(self, folder))
+        if not entries:
+            raise ValueError(f"{folder} holds no FITS file of TESS whose name or header tells its star and sector")
         self.add(entries, seed)
         return len(entries)
 

@@ -17,6 +17,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from email.message import Message
 from email.utils import formatdate, parsedate_to_datetime
 from http import HTTPStatus
 from itertools import takewhile
@@ -26,7 +27,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from hunter.replica import control, sky, tables
 from hunter.replica.catalogue import Catalogue, Content, Entry, File, Script
 from hunter.replica.columns import configuration
-from hunter.replica.faults import Calm, Plan, Reply, Request
+from hunter.replica.faults import Calm, Fault, Plan, Reply, Request
 from hunter.replica.pages import error_page, s3_error, s3_key, s3_listing, target_list
 from hunter.replica.portal import invoke
 
@@ -75,6 +76,8 @@ class Replica:
         Seconds for the log, for outages and for replies; monotonic by default.
     token : str
         Lets `control.Remote` steer it from another process; nobody can without one.
+    most_rows : int
+        A query of more rows has its connection reset, as at MAST.
     """
 
     def __init__(
@@ -84,12 +87,14 @@ class Replica:
         port: int = 0,
         clock: Callable[[], float] = time.monotonic,
         token: str = "",
+        most_rows: int = 500_000,
     ) -> None:
         self.catalogue: Catalogue = catalogue
         self.plan: Plan = Calm() if plan is None else plan
         self.clock = clock
         self.log: deque[Line] = deque(maxlen=KEPT_LINES)
         self.token = token
+        self.most_rows = most_rows
         self.stopping = threading.Event()
         self._lock = threading.Lock()
         self._hits: Counter[tuple[str, ...]] = Counter()
@@ -287,7 +292,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 self._break()
                 return
             fault = replica.plan.fault(request)
-            reply = Answers(replica.catalogue, fault, self.headers).reply(request, path, query)
+            reply = Answers(replica.catalogue, fault, self.headers, replica.most_rows).reply(request, path, query)
             if fault is not None:
                 line.fault = fault.name
                 if fault.reply is not None:
@@ -422,10 +427,11 @@ def route_of(path: str, query: dict[str, str]) -> tuple[str, str]:
 class Answers:
     """The sound reply to a request; a fault of a file or a document is worked into it."""
 
-    def __init__(self, catalogue: Catalogue, fault: Any, headers: Any) -> None:
+    def __init__(self, catalogue: Catalogue, fault: Fault | None, headers: Message, most_rows: int) -> None:
         self.catalogue = catalogue
         self.fault = fault
         self.headers = headers
+        self.most_rows = most_rows
 
     def reply(self, request: Request, path: str, query: dict[str, str]) -> Reply:
         if request.method == "POST" and request.body and "json" not in self.headers.get("Content-Type", ""):
@@ -536,6 +542,8 @@ class Answers:
         except ValueError as error:
             return self._json({"status": "ERROR", "msg": f"Unable to parse request: {error}", "data": [], "fields": []})
         document = invoke(self.catalogue, asked)
+        if document.get("paging", {}).get("rowsTotal", 0) > self.most_rows:
+            return Reply(silent=True)
         if self.fault is not None and self.fault.document is not None:
             document = self.fault.document(document)
         return self._json(document)
