@@ -24,7 +24,7 @@ from hunter import __version__
 from hunter.health import Pulse, examine, free_bytes
 from hunter.screen import LEASE, pace
 from hunter.settings import Settings
-from hunter.words import breakers, of_courier, of_device, poll
+from hunter.words import breakers, of_courier, of_device, poll, waiting_share
 from state.reading import Reader
 from state.status import StateError
 
@@ -118,6 +118,8 @@ def figures(summary: Mapping[str, Any], events: Mapping[str, int], now: float) -
         yield _gauge("hunter_archive_resting", "1 while nothing is fetched.", float(bool(courier.resting)))
     known = {breaker.host: float(breaker.is_open(now)) for breaker in breakers(summary["words"])}
     yield _each("hunter_breaker_open", "1 while a host is left alone.", "host", known)
+    if (share := waiting_share(summary["words"])) is not None:
+        yield _gauge("hunter_waiting_share", "Of the workers' time, without files to work on.", share)
     device = of_device(summary["words"])
     if device is not None:
         yield _counter("hunter_device_busy_seconds", "Seconds the GPU child worked.", device.busy_seconds)

@@ -7,15 +7,25 @@ from types import TracebackType
 from typing import Any
 
 from hunter.cli.common import lasting, plural
+from hunter.words import of_courier
 
 EVERY = 10.0  # seconds between plain lines
 
 
 class Progress:
-    """Shows a :class:`hunter.engine.Night` while it lasts."""
+    """Shows a :class:`hunter.engine.Night` while it lasts.
 
-    def __init__(self, limit: int | None = None) -> None:
-        self.limit = limit  # targets hunted at most
+    Parameters
+    ----------
+    limit : int, optional
+        Targets hunted at most.
+    every : float
+        Seconds between plain lines; a daemon, whose lines a journal keeps for a year, takes more.
+    """
+
+    def __init__(self, limit: int | None = None, every: float = EVERY) -> None:
+        self.limit = limit
+        self.every = every
         self.live: Any = None
         self.last = 0.0
         self.line = ""
@@ -55,6 +65,9 @@ class Progress:
             line += f", {rate:,.0f} stars/hour, {lasting(to_do / rate * 3600)} to go"
         elif to_do and not night.hunted:
             line += ", warming up" if not night.phase else ""
+        courier = of_courier(summary["words"])
+        if courier is not None and courier.resting and to_do:
+            line += f", archive {courier.source} is not asked just now: {' '.join(courier.resting.split())}"
         if self.live is not None:
             from rich.console import Group
             from rich.progress_bar import ProgressBar
@@ -66,6 +79,6 @@ class Progress:
             ]
             bar = ProgressBar(total=max(resting + to_do, 1), completed=resting)
             self.live.update(Group(Text(line), bar, *doing), refresh=True)
-        elif line != self.line and (time.monotonic() - self.last >= EVERY or not to_do):
+        elif line != self.line and (time.monotonic() - self.last >= self.every or not to_do):
             self.last, self.line = time.monotonic(), line
             print(line, file=sys.stderr, flush=True)

@@ -1,5 +1,6 @@
 """What the terminal shows: the dashboard, the candidates, one target. Everything from the state, nothing computed."""
 
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hunter.cli.common import lasting, plural
+from hunter.words import breakers, of_courier, poll, waiting_share
 from state.status import Status
 
 PHASES = ("fetch", "clean", "search", "confirm", "fold", "vet", "score", "publish")
@@ -22,6 +24,7 @@ COLOURS = {
     Status.UNUSABLE: "magenta",
 }
 LEASE = 30.0  # seconds; a worker silent for longer is taken for dead
+RELEASES = 4  # releases on their way that are shown
 MARKS = {"pass": ("✓", "green"), "fail": ("✗", "red"), "not_run": ("–", "yellow"), "error": ("!", "bold red")}
 
 
@@ -30,12 +33,18 @@ def when(seconds: float | None) -> str:
     return "–" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
+def clock(seconds: float, now: float) -> str:
+    """The hour and minute of a time, UTC, with the day where it is another one."""
+    there, here = (datetime.fromtimestamp(at, UTC) for at in (seconds, now))
+    return there.strftime("%H:%M" if there.date() == here.date() else "%m-%d %H:%M")
+
+
 def pace(summary: Mapping[str, Any], now: float) -> tuple[float, float, float | None]:
     """Stars an hour over the last five minutes and the last hour, and seconds to go if the recent pace lasts.
 
     A hunt younger than the window is measured over its own age; nobody at work means no time to go.
     """
-    living = _living(summary)
+    living = _living(summary, "worker")
     began = min((w["started_at"] for w in living), default=summary["first_activity"] or now)
     recent, hour = summary["finished"]["last_5_minutes"], summary["finished"]["last_hour"]
     first = min(began, summary["first_activity"] or began)
@@ -46,24 +55,146 @@ def pace(summary: Mapping[str, Any], now: float) -> tuple[float, float, float | 
     return fast, steady, (waiting / rate * 3600 if rate and waiting and living else None)
 
 
-def _living(summary: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [worker for worker in summary["workers"] if worker["stopped_at"] is None and worker["age"] <= LEASE]
+def _living(summary: Mapping[str, Any], role: str | None = None) -> list[Mapping[str, Any]]:
+    """Those who beat, of one role or of all."""
+    return [
+        one
+        for one in summary["workers"]
+        if one["stopped_at"] is None and one["age"] <= LEASE and (role is None or one["role"] == role)
+    ]
 
 
 def life(summary: Mapping[str, Any]) -> Text:
     """Whether anybody works on this hunt, and since when not."""
-    living = _living(summary)
-    if living:
-        since = min(worker["started_at"] for worker in living)
-        return Text(f"{plural(len(living), 'worker')} at it since {when(since)} UTC", style="green")
-    last = max((worker["heartbeat"] for worker in summary["workers"]), default=None)
-    if last is None:
+    daemon, workers = _living(summary, "daemon"), _living(summary, "worker")
+    if daemon:
+        return _daemon_alive(daemon[0], len(workers))
+    if workers or _living(summary):
+        since = min(one["started_at"] for one in workers or _living(summary))
+        who = plural(len(workers), "worker") if workers else "the courier alone"
+        return Text(f"{who} at it since {when(since)} UTC", style="green")
+    newest = max(summary["workers"], key=lambda one: one["heartbeat"], default=None)
+    if newest is None:
         return Text("nobody has hunted here yet: hunter run --archive DIR", style="yellow")
+    last = newest["heartbeat"]
+    # the daemon's children beat on for a moment after it
+    was = [one for one in summary["workers"] if one["role"] == "daemon" and last - one["heartbeat"] <= 2 * LEASE]
+    command = "hunter daemon" if was else "hunter run"
     waiting = summary["queue"]["queued"] + summary["queue"]["running"]
-    more = f"; {plural(waiting, 'target')} to go: hunter run goes on where it was" if waiting else ""
-    if all(worker["stopped_at"] is not None for worker in summary["workers"]):
+    more = f"; {plural(waiting, 'target')} to go: {command} goes on where it was" if waiting else ""
+    if all(one["stopped_at"] is not None for one in summary["workers"]):
         return Text(f"at rest since {when(last)} UTC{more}", style="yellow" if waiting else "dim")
-    return Text(f"dead since {when(last)} UTC{more}", style="bold red")
+    said = f", last error: {_short(error)}" if (error := _last_error(summary, was or [newest])) else ""
+    more = more or (f"; {command} goes on" if was else "")
+    return Text(f"dead since {when(last)} UTC{said}{more}", style="bold red")
+
+
+def _daemon_alive(daemon: Mapping[str, Any], workers: int) -> Text:
+    since = f"since {when(daemon['started_at'])} UTC"
+    if daemon["message"].startswith("paused"):
+        return Text(f"the daemon is {_one_line(daemon['message'])} (it lives {since})", style="yellow")
+    at_work = f"with {plural(workers, 'worker')}" if workers else "and waits for work"
+    return Text(f"the daemon lives {since}, {at_work}", style="green")
+
+
+def _last_error(summary: Mapping[str, Any], dead: Sequence[Mapping[str, Any]]) -> str:
+    """The newest error of the journal in the life that ended."""
+    began = min(one["started_at"] for one in dead)
+    return next((row["text"] for row in summary["events"] if row["level"] == "error" and row["at"] >= began), "")
+
+
+def surroundings(summary: Mapping[str, Any], now: float) -> list[Text]:
+    """The archive, the polls, the releases on their way and the messages that wait: a line for each that there is."""
+    lines = [*_archive(summary, now), *_polls(summary, now)]
+    arriving = [row for row in summary["releases"] if row["status"] != "enumerated"]
+    settled = [row for row in summary["releases"] if row["status"] == "enumerated"]
+    for row in (arriving or settled[:1])[:RELEASES]:
+        lines.append(_release(row, now))
+    if len(arriving) > RELEASES:
+        lines.append(Text(f"and {len(arriving) - RELEASES} more releases on their way", style="dim"))
+    owed = summary["outbox"]
+    if owed["waiting"] or owed["dead"]:
+        words = [f"{plural(owed['waiting'], 'message')} to be sent"] if owed["waiting"] else []
+        words += [f"{owed['dead']:,} given up: hunter notify retry"] if owed["dead"] else []
+        lines.append(Text(", ".join(words), style="red" if owed["dead"] else "yellow"))
+    return lines
+
+
+def _archive(summary: Mapping[str, Any], now: float) -> list[Text]:
+    """How the archive answers and how far ahead of the workers its files are; nothing where it is a folder."""
+    courier = of_courier(summary["words"])
+    left_alone = [host for host in breakers(summary["words"]) if host.is_open(now)]
+    if courier is None:
+        return [_left_alone(host, now) for host in left_alone]
+    ready, first = summary["queue"]["ready"], f"archive {courier.source}: "
+    facts = [
+        f"{'1,000+' if ready >= 1000 else ready} targets with their files here",
+        f"{courier.fetching} on their way",
+    ]
+    if (share := waiting_share(summary["words"])) is not None:
+        facts.append(f"{100 * share:.0f} % of the time waiting for data")
+    if not _living(summary, "courier"):
+        state, style = "nobody asks it just now", "dim"
+        facts = facts[:1]
+    elif courier.resting:
+        since = min((host.since for host in left_alone if host.since is not None), default=None)
+        again = max(
+            (at for at in (courier.until, *(host.again for host in left_alone)) if at is not None), default=None
+        )
+        state = f"down since {clock(since, now)}" if since is not None else "resting"
+        state += f" ({_short(courier.resting)})"
+        if again is not None:
+            state += f", next probe {clock(again, now)}" if again > now else ", being probed"
+        style = "yellow"
+    else:
+        state, style = "up", "green"
+    return [Text.assemble(first, (state, style), f" · {' · '.join(facts)}")] + [
+        _left_alone(host, now) for host in left_alone if not courier.resting
+    ]
+
+
+def _left_alone(host: Any, now: float) -> Text:
+    reason = f" ({_short(host.reason)})" if host.reason else ""
+    again = f", next probe {clock(host.again, now)}" if host.again is not None and host.again > now else ""
+    since = f"since {clock(host.since, now)}" if host.since is not None else "as it asked"
+    return Text(f"{host.host} is left alone {since}{reason}{again}", style="yellow")
+
+
+def _polls(summary: Mapping[str, Any], now: float) -> list[Text]:
+    """The last look for what is new, and the next; nothing where nobody ever polled."""
+    word = poll(summary["words"])
+    following = word.following
+    for daemon in _living(summary, "daemon"):
+        if told := re.search(r"next poll at (\d+)", daemon["message"]):
+            following = float(told[1])
+    words = []
+    if word.at is not None:
+        words.append(f"last poll {clock(word.at, now)}" + (f": {_short(word.said)}" if word.said else ""))
+    if following is not None and _living(summary, "daemon"):
+        until = following - now
+        words.append(f"next poll {clock(following, now)} (in {lasting(until)})" if until > 0 else "polling")
+    return [Text(" · ".join(words))] if words else []
+
+
+def _release(row: Mapping[str, Any], now: float) -> Text:
+    known = [row["status"]]
+    if row["count"] is not None:
+        known.append(f"{row['count']:,} counted")
+    if row["listed"]:
+        known.append(f"{row['listed']:,} listed")
+    if row["failed_polls"]:
+        known.append(f"{plural(row['failed_polls'], 'poll')} without an answer")
+    elif row["looked_at"] is not None:
+        known.append(f"looked at {clock(row['looked_at'], now)}")
+    note = f": {_short(row['note'])}" if row["note"] else ""
+    style = "yellow" if row["status"] == "held" or row["failed_polls"] else ""
+    return Text(f"sector {row['sector']} {row['product']} {', '.join(known)}{note}", style=style)
+
+
+def _short(text: str, most: int = 100) -> str:
+    """One line of a text, cut where it is long."""
+    line = _one_line(text)
+    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 def dashboard(summary: Mapping[str, Any], home: Path, now: float, width: int = 80) -> RenderableType:
@@ -81,42 +212,46 @@ def dashboard(summary: Mapping[str, Any], home: Path, now: float, width: int = 8
         facts.append(f"{lasting(left)} to go")
     facts.append(f"{free:,.0f} GB free")
     head = Text.assemble((f"{home}\n", "bold"), life(summary), "\n", " · ".join(facts))
-    bar = max(6, min(24, width - 46))  # what the two tables beside each other leave
-    phases = Table(box=None, pad_edge=False, header_style="dim")
-    phases.add_column("phase", min_width=9)
-    phases.add_column("done", justify="right")
-    phases.add_column("", min_width=bar)
-    reached = {**summary["phases"], "publish": counts[Status.CANDIDATE]}  # publishing is one step with the ending
-    most = max([*reached.values(), 1])
-    for phase in PHASES:
-        done = reached.get(phase, 0)
-        if phase == "confirm" and not done:
-            continue  # only where it was asked for
-        phases.add_row(phase, f"{done:,}", "█" * max(1, round(bar * done / most)) if done else "")
-    outcomes = Table(box=None, pad_edge=False, header_style="dim")
-    outcomes.add_column("outcome", min_width=11)
-    outcomes.add_column("targets", justify="right")
-    for status in Status:
-        if counts[status]:
-            outcomes.add_row(Text(status, style=COLOURS.get(status, "")), f"{counts[status]:,}")
-    if not total:
-        outcomes.add_row("none yet", "")
-    side = Table.grid(padding=(0, 3))
-    side.add_row(phases, outcomes)
-    parts: list[RenderableType] = [head, Text(""), side]
+    for line in surroundings(summary, now):
+        head = head.append("\n").append_text(line)
+    parts: list[RenderableType] = [head, Text(""), _phases_and_outcomes(summary, width)]
     if summary["failures"]:
         parts += [Text(""), _failures(summary["failures"], now)]
     if summary["candidates"]:
         parts += [Text(""), candidate_table(summary["candidates"], home, width, short=True)]
     if summary["events"]:
-        events = Table(box=None, pad_edge=False, header_style="dim")
-        events.add_column("UTC", no_wrap=True, width=14)
-        events.add_column("last events", no_wrap=True, overflow="ellipsis")
+        parts += [Text(""), Text(f"{'UTC':<14}  last events", style="dim")]
         for row in summary["events"][:6]:
             style = {"error": "red", "warning": "yellow"}.get(row["level"], "dim")
-            events.add_row(Text(when(row["at"])[5:], style="dim"), Text(_one_line(row["text"]), style=style))
-        parts += [Text(""), events]
+            line = Text.assemble((when(row["at"])[5:], "dim"), "  ", (_one_line(row["text"]), style))
+            line.no_wrap, line.overflow = True, "ellipsis"
+            parts.append(line)
     return Group(*parts)
+
+
+def _phases_and_outcomes(summary: Mapping[str, Any], width: int) -> Text:
+    """How far the targets came, and beside it how they ended. Our own lines: a table of rich costs half a frame."""
+    counts = summary["counts"]
+    bar = max(6, min(24, width - 46))  # what the outcomes beside it leave
+    reached = {**summary["phases"], "publish": counts[Status.CANDIDATE]}  # publishing is one step with the ending
+    most = max([*reached.values(), 1])
+    left = [("phase".ljust(9) + " " + "done".rjust(9) + " " * (bar + 2), "dim")]
+    for phase in PHASES:
+        done = reached.get(phase, 0)
+        if phase == "confirm" and not done:
+            continue  # only where it was asked for
+        blocks = "█" * max(1, round(bar * done / most)) if done else ""
+        left.append((f"{phase:<9} {done:>9,}  {blocks:<{bar}}", ""))
+    right = [("outcome".ljust(11) + " " + "targets".rjust(9), "dim")]
+    right += [(f"{status:<11} {counts[status]:>9,}", COLOURS.get(status, "")) for status in Status if counts[status]]
+    if len(right) == 1:
+        right.append(("none yet", ""))
+    blank = (" " * len(left[0][0]), "")
+    lines = [
+        Text.assemble(left[row] if row < len(left) else blank, "   ", right[row] if row < len(right) else "")
+        for row in range(max(len(left), len(right)))
+    ]
+    return Text("\n").join(lines)
 
 
 def _failures(rows: Sequence[Mapping[str, Any]], now: float) -> Table:
@@ -159,15 +294,25 @@ def candidate_table(
     kept = list(COLUMNS)
     while len(kept) > 2 and sum(wide[name] + 2 for name in kept) - 2 > width:
         kept.pop()
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     shown = [name for name in SHOWN if name in kept]
-    for name in shown:
-        table.add_column(name, justify="left" if name in LEFT else "right", no_wrap=True, overflow="fold")
+    lines = [Text(_row({name: name for name in shown}, shown, wide), style="dim")]
     for row in cells:
-        table.add_row(*(Text(row[name], style=_candidate_style(name, row[name])) for name in shown))
+        words = [(_cell(row[name], name, wide), _candidate_style(name, row[name])) for name in shown]
+        lines.append(Text("  ").join([Text(*word) for word in words]))
+    for line in lines:
+        line.rstrip()
+    table = Text("\n").join(lines)
     if short:
         return table
     return Group(table, Text(f"\n{home / 'candidates' / 'index.html'}", style="dim", overflow="fold"))
+
+
+def _row(row: Mapping[str, str], shown: Sequence[str], wide: Mapping[str, int]) -> str:
+    return "  ".join(_cell(row[name], name, wide) for name in shown)
+
+
+def _cell(text: str, column: str, wide: Mapping[str, int]) -> str:
+    return text.ljust(wide[column]) if column in LEFT else text.rjust(wide[column])
 
 
 def _candidate_cells(row: Mapping[str, Any]) -> dict[str, str]:

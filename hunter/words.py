@@ -113,6 +113,12 @@ def poll(words: Mapping[str, str]) -> PollWord:
     )
 
 
+def waiting_share(words: Mapping[str, str]) -> float | None:
+    """Share of the workers' time that went by without files to work on, 0 to 1, of late."""
+    share = _number_of(words.get("waiting"))
+    return None if share is None else min(1.0, max(0.0, share))
+
+
 def _read(text: str | None) -> dict[str, object] | None:
     try:
         told = json.loads(text) if text else None

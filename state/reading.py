@@ -50,7 +50,8 @@ _READY = """SELECT count(*) AS n FROM (
 _OWED = "SELECT count(*) AS n FROM outbox WHERE status = 'waiting'"
 _DEAD = "SELECT count(*) AS n FROM outbox WHERE status = 'dead'"
 _WORDS = """SELECT key, value FROM meta
-    WHERE key IN ('courier', 'device', 'last_poll', 'last_poll_at', 'next_poll_at') OR key LIKE 'breaker:%'"""
+    WHERE key IN ('courier', 'device', 'last_poll', 'last_poll_at', 'next_poll_at', 'waiting')
+    OR key LIKE 'breaker:%'"""
 _RELEASES = """SELECT sector, product, status, count, listed, looked_at, failed_polls, enumerated_at, note FROM releases
     WHERE status NOT IN ('unseen', 'enumerated')
     OR sector = (SELECT max(sector) FROM releases WHERE status = 'enumerated')
