@@ -56,6 +56,7 @@ def main() -> None:
             "targets": asked.targets,
             "making_seconds": round(time.perf_counter() - began, 1),
             "frame": frames(home, asked.frames) | {"goal_processor_ms": FRAME_GOAL_MS},
+            "python_alone": timed([sys.executable, "-c", "pass"], asked.repeats),
             "status": timed([sys.executable, "-m", "hunter", "status", "--home", folder], asked.repeats)
             | {"goal_seconds": STATUS_GOAL_SECONDS},
             "scrape": scrapes(home, 20),

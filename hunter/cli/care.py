@@ -12,8 +12,12 @@ from hunter.cli.common import AsJson, Home, WrongUsage, console, examples, give,
 database = typer.Typer(name="db", help="Back up, check and migrate the database.", no_args_is_help=True)
 
 
-@examples("hunter doctor", "hunter doctor --json")
-def doctor(home: Home = None, json: AsJson = False) -> None:
+@examples("hunter doctor", "hunter doctor --online", "hunter doctor --json")
+def doctor(
+    home: Home = None,
+    online: Annotated[bool, typer.Option("--online", help="Ask the archive one small thing, too.")] = False,
+    json: AsJson = False,
+) -> None:
     """Look at everything a night depends on: each line ok, warn or fail, with the cure. Exit 1 if one fails."""
     from dataclasses import asdict
 
@@ -28,7 +32,7 @@ def doctor(home: Home = None, json: AsJson = False) -> None:
     checks = []
     out = console(sys.stderr if json else None)
     colours = {"ok": "green", "warn": "yellow", "fail": "red"}
-    for check in examine(settings):
+    for check in examine(settings, online=online):
         checks.append(check)
         if not json:
             out.print(f"[{colours[check.status]}]{check.status:<5}[/] {check.name:<9} ", end="")
