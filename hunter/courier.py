@@ -345,7 +345,7 @@ class Errands:
 
 def main(settings: Settings, connection: Any, flags: Any, budget: Any) -> None:
     """A child of the crew: fetch and run errands, tell the parent, die with it."""
-    logs.configure(settings.home / "logs", settings.logs, "courier", hunt=str(settings.home), console=None)
+    logs.configure_for(settings, "courier", console=None)
     worker.serve_parent(connection, lambda report: _live(settings, connection, flags, budget, report))
 
 

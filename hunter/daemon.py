@@ -7,7 +7,6 @@ wait and try again: a full disk, an archive that is down, a child that cannot st
 
 import os
 import socket
-import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -71,7 +70,6 @@ class Daemon:
     _schedule: Any = None
     _metrics: Any = None
     _name: str = ""
-    _rounds: threading.Thread | None = None
     _caller: Rounds | None = None
     _written: tuple[int, ...] = ()  # what the index of candidates was written from
     _file_seen: float | None = None
@@ -112,6 +110,8 @@ class Daemon:
             rewrite_index(self.settings, self.now())
             self._note("info", "night", f"the daemon ends: {plural(self.night.hunted, 'target')} hunted")
         finally:
+            if self._caller is not None:
+                self._caller.stop()
             state.retire_worker(self._name, self.now())
         state.checkpoint()
 
@@ -279,20 +279,10 @@ class Daemon:
                 self._state.set("last_poll", words or "nothing new")
 
     def _go_round(self) -> None:
-        """Tell people what is to be told, in a thread: a channel may hang, and the loop shall not."""
-        if self._rounds is not None and self._rounds.is_alive():
-            return
+        """See that somebody tells people what is to be told: in a thread, for a channel may hang, and so may we."""
         rounds = self._caller = self._caller or Rounds(self.settings, self._state, self.pulse)
         rounds.settings = self.settings
-
-        def go() -> None:
-            try:
-                rounds.go(self.now())
-            except StateError as error:
-                log.warning("nobody could be told", why=str(error))
-
-        self._rounds = threading.Thread(target=go, name="rounds", daemon=True)
-        self._rounds.start()
+        rounds.start(self.now)
 
     def _note(self, level: str, kind: str, text: str) -> None:
         """Say it in the journal of the hunt, and in the log."""

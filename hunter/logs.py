@@ -22,12 +22,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import structlog
 from annotated_types import Ge, Gt
 
 from hunter.masking import masked
+
+if TYPE_CHECKING:
+    from hunter.settings import Settings
 
 FILE = "hunter.jsonl"
 LONGEST = 16_384  # characters of one value in a line: a traceback has room, a page of HTML has not
@@ -147,6 +150,16 @@ def _worth_a_line(record: logging.LogRecord) -> bool:
     The libraries' own loggers are left alone: astropy makes its logger itself, and breaks where one is there before it.
     """
     return record.levelno >= logging.WARNING or record.name.partition(".")[0] not in CHATTY
+
+
+def configure_for(settings: "Settings", role: str, console: Callable[[str], None] | None = say) -> "Journal":
+    """The same for a hunt's process, as its settings say; the addresses of people's channels are covered."""
+    from hunter.notify.settings import secrets_of
+
+    secrets = secrets_of(settings.notify)
+    return configure(
+        settings.home / "logs", settings.logs, role, hunt=str(settings.home), console=console, secrets=secrets
+    )
 
 
 def logger(name: str) -> Any:

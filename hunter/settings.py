@@ -315,6 +315,10 @@ def _build(cls: type, values: Mapping[str, tuple[Any, str]], mistakes: list[str]
             where = values[key][1] if key in values else f"[{cls.__name__}]"
             default = names[key].default if key in names else None
             said = problem["msg"][0].lower() + problem["msg"][1:]
+            if not key:  # raised by the dataclass itself, of several values: its words name them
+                place = next((where for _, where in values.values()), where)
+                mistakes.append(f"{place} {problem['msg'].removeprefix('Value error, ')}")
+                continue
             if key in names and names[key].metadata.get("secret"):
                 problem["input"] = "***"
             mistakes.append(

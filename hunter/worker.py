@@ -346,7 +346,7 @@ def _beat(state: State, name: str, every: float, stop: threading.Event) -> None:
 
 def main(settings: Settings, connection: Any, flags: Any, budget: Any) -> None:
     """A child of the crew: work, tell the parent, die with it."""
-    logs.configure(settings.home / "logs", settings.logs, "worker", hunt=str(settings.home), console=None)
+    logs.configure_for(settings, "worker", console=None)
 
     def duty(report: Report) -> Duty:
         told = {"report": report, "stop": flags.is_set, "more": flags.more_may_come}

@@ -14,6 +14,7 @@ import structlog
 from hunter import logs
 from hunter.logs import Journal, LogSettings
 from hunter.masking import mask, masked, place
+from hunter.settings import load
 
 ROOT = Path(__file__).parents[1]
 
@@ -115,6 +116,17 @@ def test_secrets_are_covered_wherever_they_stand(journal, tmp_path):
     assert first["url"] == "postgresql://me:***@db/hunt"
     assert second["uri"] == "https://mast.example.org/x?token=***&sector=5"
     assert second["token"] == 17  # a number is a fence, not a secret
+
+
+def test_a_process_of_a_hunt_logs_as_its_settings_say(journal, tmp_path):
+    journal()  # its end takes down what is set up here
+    settings = load(str(tmp_path), {"notify.channels": ("webhook https://a.org/x9y8z7",), "logs.level": "warning"})
+    logs.configure_for(settings, "courier", console=None)
+    log = logs.logger("hunter.test")
+    log.info("quiet")
+    log.warning("no answer of https://a.org/x9y8z7")
+    (row,) = lines(tmp_path)
+    assert (row["role"], row["hunt"], row["event"]) == ("courier", str(tmp_path), "no answer of https://a.org/***")
 
 
 @pytest.mark.parametrize(

@@ -171,7 +171,7 @@ def daemon(
 
     open_archive(settings)  # a source that is none is told before anything begins
     make_home(settings.home)
-    logs.configure(settings.home / "logs", settings.logs, "daemon", hunt=str(settings.home))
+    logs.configure_for(settings, "daemon")
     log = logs.logger("hunter")
     Daemon(settings, lambda: load(home, given), say=log.info).live()
 

@@ -19,15 +19,12 @@ def trial(home: Home = None, json: AsJson = False) -> None:
     from hunter.notify.delivery import try_all
     from hunter.notify.letter import letter_of
     from hunter.notify.messages import trial as trial_of
-    from hunter.notify.settings import ChannelRefused, channels_of
+    from hunter.notify.settings import channels_of
     from hunter.settings import load
     from state.rows import OwedMessage
 
     settings = load(home, light=True)
-    try:
-        channels = channels_of(settings.notify)
-    except ChannelRefused as error:
-        raise WrongUsage(str(error)) from None
+    channels = channels_of(settings.notify)
     if not channels:
         raise WrongUsage(NONE_SET)
     now = time.time()

@@ -1,5 +1,6 @@
 """The round a daemon makes each minute: is there anything to tell, and is there anything to send."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -7,6 +8,7 @@ from pathlib import Path
 
 from hunter import crashpoints
 from hunter.health import Pulse, free_bytes
+from hunter.logs import logger
 from hunter.notify import messages
 from hunter.notify.delivery import Delivered, deliver
 from hunter.notify.settings import channels_of
@@ -17,12 +19,17 @@ from state.releases import Releases
 from state.rows import Message
 from state.store import State
 
+EVERY = 60.0  # seconds between rounds
+
+log = logger(__name__)
+
 
 @dataclass(slots=True)
 class Rounds:
-    """Posts what the state of things asks for, then delivers. It is called from one thread, not the main loop's.
+    """Posts what the state of things asks for, then delivers, in a thread of its own.
 
-    Posting twice is harmless; what this process has posted is remembered to spare the database the write.
+    The main loop starts it and is not needed after that: that the loop hangs is one of the things to tell. Posting
+    twice is harmless; what this process has posted is remembered to spare the database the write.
     """
 
     settings: Settings
@@ -32,6 +39,30 @@ class Rounds:
     step: Callable[[str], None] = crashpoints.at
     _posted: set[str] = field(default_factory=set)
     _stuck: bool = False
+    _over: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def start(self, now: Callable[[], float], every: float = EVERY) -> None:
+        """Go round now and every so many seconds until ``stop``; while it does, another call changes nothing."""
+        if self._thread is not None and self._thread.is_alive():
+            return
+        self._over.clear()
+        self._thread = threading.Thread(target=self._walk, args=(now, every), name="rounds", daemon=True)
+        self._thread.start()
+
+    def stop(self, patience: float = 2.0) -> None:
+        """End after the round in flight; one that takes longer than the patience is left behind, and dies with us."""
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join(patience)
+
+    def _walk(self, now: Callable[[], float], every: float) -> None:
+        while not self._over.is_set():
+            try:
+                self.go(now())
+            except Exception as error:  # a database that is locked, a disk that is full: the next round is as good
+                log.warning("nobody could be told", why=f"{type(error).__name__}: {error}")
+            self._over.wait(every)
 
     def go(self, now: float) -> Delivered:
         """One round.

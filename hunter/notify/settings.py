@@ -11,7 +11,7 @@ from annotated_types import Ge, Gt, Le
 KINDS = ("webhook", "command", "apprise")
 
 
-class ChannelRefused(Exception):
+class ChannelRefused(ValueError):
     """A channel in the settings cannot be understood; the message says which, without its secrets."""
 
 
@@ -27,6 +27,9 @@ class NotifySettings:
     per_hour: Annotated[int, Ge(1)] = 10  # messages to a channel; more candidates are told in one message
     tries: Annotated[int, Ge(1)] = 40  # failed tries until a message is given up, about a day
     limit_seconds: Annotated[float, Gt(0)] = 20.0  # for one try
+
+    def __post_init__(self) -> None:
+        channels_of(self)  # what cannot work is refused at once, and not when there is something to tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ def channels_of(settings: NotifySettings) -> tuple[Channel, ...]:
         Naming the channel by its number: its text may be a secret.
     """
     if settings.quiet and (len(settings.quiet) != 2 or not all(0 <= hour <= 24 for hour in settings.quiet)):
-        raise ChannelRefused(f"[notify] quiet = {list(settings.quiet)}: give two hours of the day, from and to")
+        raise ChannelRefused(f"quiet = {list(settings.quiet)}: give two hours of the day, from and to")
     found: list[Channel] = []
     for number, text in enumerate(settings.channels, start=1):
         kind, _, address = text.strip().partition(" ")
@@ -64,7 +67,7 @@ def channels_of(settings: NotifySettings) -> tuple[Channel, ...]:
 
 def refuse_channel(kind: str, address: str, number: int) -> None:
     """Raise ``ChannelRefused`` where a channel cannot work whatever the world does."""
-    where = f"[notify] channels, number {number}"
+    where = f"channels, number {number}"
     if kind not in KINDS:
         raise ChannelRefused(f"{where}: begins with none of {', '.join(KINDS)}: write 'webhook https://..'")
     if not address:
