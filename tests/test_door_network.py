@@ -3,6 +3,7 @@
 import json
 import logging
 import threading
+import time
 from urllib.parse import quote
 
 import pytest
@@ -382,9 +383,25 @@ def test_while_one_request_tries_a_host_no_other_does():
         host.failed("silence")
     clock.sleep(301)
     host.begin()
-    with pytest.raises(HostDown):
+    with pytest.raises(HostDown) as caught:
         host.begin()
+    assert caught.value.until > clock.time  # so that nobody asks again and again meanwhile
     host.answered()
+    host.begin()
+
+
+def test_a_record_that_cannot_be_written_leaves_no_host_shut_for_ever():
+    class Full(Memory):
+        def set(self, key, text):
+            raise OSError("disk full")
+
+    clock = Clock()
+    host = Host("far.org", NetworkSettings(breaker_failures=1), Full(), clock, lambda: clock.time)
+    for end in (lambda: host.failed("silence"), host.answered):
+        host.begin()
+        with pytest.raises(OSError, match="disk full"):
+            end()
+        clock.sleep(301)
     host.begin()
 
 
@@ -475,16 +492,16 @@ def test_headers_that_come_in_drops_are_given_up(mast, clock):
         way_out(clock, read_seconds=0.06, attempts=1).ask(script(mast.url))
 
 
-def test_a_body_that_comes_in_drops_ends_at_the_deadline(mast):
-    clock = Clock(tick=1.0)
-    mast.plan = Rules(Rule(wire(piece=16, pause=0.001)))
+def test_a_body_that_takes_too_long_ends_at_the_deadline(mast, clock):
+    mast.plan = Rules(Rule(wire(piece=200, pause=0.3)))
+    door = way_out(clock, deadline_seconds=0.2, attempts=1)
+    door.clock = time.monotonic  # what the archive takes is real here
     with pytest.raises(Faltered, match="deadline_seconds"):
-        way_out(clock, deadline_seconds=20.0, rate_floor=0.0, attempts=1).ask(script(mast.url))
+        door.ask(script(mast.url))
 
 
 def test_a_body_below_the_rate_floor_is_given_up(mast):
-    clock = Clock(tick=7.0)
-    mast.plan = Rules(Rule(wire(piece=16, pause=0.001)))
+    clock = Clock(tick=70.0)  # seconds until its first bytes are here
     with pytest.raises(Faltered, match="rate_floor"):
         way_out(clock, attempts=1).ask(script(mast.url))
 
@@ -535,6 +552,13 @@ def test_a_loop_of_redirects_is_left_after_five(mast, clock):
         way_out(clock).ask(script(mast.url))
     assert len(mast.lines()) <= 7
     assert "sesame" not in str(caught.value)
+
+
+@pytest.mark.parametrize("place", ["http://[far", "http://far.org:port/", "ftp://far.org/x", "http://far.org:99999/"])
+def test_a_redirect_to_no_address_is_left_for_later(mast, clock, place):
+    mast.plan = Rules(Rule(redirect(place)))
+    with pytest.raises(ArchiveUnavailable, match="no address"):
+        way_out(clock).ask(script(mast.url))
 
 
 def test_a_redirect_that_gives_up_encryption_is_refused():

@@ -329,9 +329,8 @@ class Door:
             raise Missing(answer)
         if status >= 400 and status not in CONDITIONS:
             raise ArchiveUnavailable(answer)
-        place = response.headers.get("Location", "") if response.is_redirect else ""
-        if place and url.startswith("https:") and not urljoin(url, place).startswith("https:"):
-            raise ArchiveUnavailable(f"{shown(url)} redirects to an address without encryption: it is not followed")
+        if response.is_redirect:
+            _check_redirect(url, response.headers.get("Location", ""))
 
     def _busy(self, url: str) -> Busy:
         host = self.host(url)
@@ -529,6 +528,19 @@ def _on_close(response: requests.Response, then: Callable[[], None]) -> None:
 
 
 # ---- replies that are none
+
+
+def _check_redirect(url: str, place: str) -> None:
+    """Raise ArchiveUnavailable for a redirect that is not to be followed."""
+    try:
+        target = urlsplit(urljoin(url, place))
+        known = target.port is None or bool(target.hostname)
+    except ValueError:
+        known = False
+    if not known or target.scheme not in ("http", "https"):
+        raise ArchiveUnavailable(f"{shown(url)} redirects to what is no address of the web")
+    if url.startswith("https:") and target.scheme != "https":
+        raise ArchiveUnavailable(f"{shown(url)} redirects to an address without encryption: it is not followed")
 
 
 def _still_executing(response: requests.Response) -> bool:

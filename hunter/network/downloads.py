@@ -268,8 +268,8 @@ class _Part:
             except Faltered:
                 self._broken_off()
                 raise
-            except OSError:
-                self.discard()  # so that a full disk is a little less so
+            except (ArchiveUnavailable, OSError):  # too much to be a light curve, or to be kept: a disk may be full
+                self.discard()
                 raise
             return bool(reply.header("Content-Length") or reply.header("Transfer-Encoding"))
 

@@ -18,6 +18,8 @@ from hunter.network.settings import NetworkSettings
 
 log = logging.getLogger(__name__)
 
+TRIAL_SECONDS = 10.0  # to wait, for all others, while one request finds out whether a host is back
+
 
 class Store(Protocol):
     """Where a few words are kept between two starts."""
@@ -126,11 +128,11 @@ class Host:
             self._failures = 0
             self._erring.clear()
             self._since, self._reason = None, ""
+            self._trying = False
             if self._open_until is not None:
                 log.info("%s answers again", self.name)
                 self._open_until = None
                 self._keep()
-            self._trying = False
 
     def erred(self, address: str, reason: str) -> None:
         """It answered with a server's error.
@@ -175,17 +177,19 @@ class Host:
             waits = [self.wait()]
             if self._open_until is not None:
                 waits.append(self._open_until - self._clock())
+            if self._trying:
+                waits.append(TRIAL_SECONDS)
             return self._now() + max(0.0, *waits)
 
     def _count(self, failures: int, reason: str) -> None:
         if self._since is None:
             self._since = self._now()
-        if self._trying or (self._open_until is None and failures >= self._settings.breaker_failures):
+        tried, self._trying = self._trying, False
+        if tried or (self._open_until is None and failures >= self._settings.breaker_failures):
             self._open_until = self._clock() + self._settings.breaker_seconds
             self._reason = reason
             log.warning("%s is left alone for %.0f s: %s", self.name, self._settings.breaker_seconds, reason)
             self._keep()
-        self._trying = False
 
     def _down(self) -> HostDown:
         until = self.until()
