@@ -44,10 +44,15 @@ def session():
         yield made
 
 
-@pytest.fixture
-def portal(replica, session, tmp_path):
+@pytest.fixture(autouse=True)
+def calm(replica):
+    """Whatever an earlier test, in whatever order, planned for the shared replica is over."""
     replica.forget()
     replica.plan = Rules()
+
+
+@pytest.fixture
+def portal(replica, session, tmp_path):
     return Portal(session, replica.url, tmp_path / "columns")
 
 
