@@ -90,7 +90,7 @@ class Watcher:
         clock: Callable[[], float] = time.time,
         step: Callable[[str], None] = crashpoints.at,
     ) -> None:
-        folder = settings.home / "cache" / "mast"
+        folder = settings.home / "cache" / "archive"
         self.settings = settings
         self._state = state
         self._releases, self._products = Releases(state), Products(state)

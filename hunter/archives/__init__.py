@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hunter.archives.folder import FolderArchive
+    from hunter.archives.mast.archive import MastArchive
     from hunter.settings import Settings
 
 
-def open_archive(settings: "Settings", sectors: Collection[int] = ()) -> "FolderArchive":
+def open_archive(settings: "Settings", sectors: Collection[int] = ()) -> "FolderArchive | MastArchive":
     """The archive that ``[archive] source`` names.
 
     Raises
@@ -18,10 +19,15 @@ def open_archive(settings: "Settings", sectors: Collection[int] = ()) -> "Folder
         If none is named.
     """
     from hunter.archives.folder import FolderArchive
+    from hunter.archives.settings import FAR
     from hunter.settings import SettingsError
 
     if not settings.archive.source:
-        raise SettingsError("no archive: give --archive DIR, or set [archive] source in hunter.toml")
+        raise SettingsError("no archive: give --archive mast, s3 or DIR, or set [archive] source in hunter.toml")
+    if settings.archive.source in FAR:
+        from hunter.archives.mast.archive import MastArchive
+
+        return MastArchive(settings, sectors)
     folder = Path(settings.archive.source).expanduser()
     if not folder.exists():
         raise SettingsError(

@@ -28,7 +28,7 @@ class Ranking:
         watch: WatchSettings = settings.watch
         self._favourites = read_favourites(Path(watch.favourites)) if watch.favourites else frozenset[str]()
         self._hosts = {str(tic) for tic in catalogues_of(settings.home).hosts()}
-        self._places = {name: len(watch.products) - 1 - place for place, name in enumerate(watch.products)}
+        self._places: dict[str, int] = {name: place for place, name in enumerate(reversed(watch.products))}
 
     def __call__(self, key: str, products: Collection[str], star: Star) -> float:
         number = key.partition(" ")[0]
