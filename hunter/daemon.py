@@ -16,7 +16,7 @@ from typing import Any
 
 from hunter import logs, worker
 from hunter.cli.common import plural
-from hunter.crew import Crew
+from hunter.crew import Crew, worker_count
 from hunter.engine import Night, home_lock, open_state, pin_threads, requeue_for_model, stop_signals, tidy
 from hunter.health import Pulse
 from hunter.metrics import Metrics
@@ -25,6 +25,7 @@ from hunter.pages import rewrite_index
 from hunter.schedule import Schedule
 from hunter.settings import Settings, SettingsError
 from hunter.systemd import Notifier
+from hunter.words import WaitingMeter
 from state.reading import Reader
 from state.status import StateError
 from state.store import State
@@ -71,6 +72,8 @@ class Daemon:
     _metrics: Any = None
     _name: str = ""
     _caller: Rounds | None = None
+    _meter: WaitingMeter = field(default_factory=WaitingMeter)
+    _share: float = -1.0  # as it was last put down
     _written: tuple[int, ...] = ()  # what the index of candidates was written from
     _file_seen: float | None = None
 
@@ -211,8 +214,22 @@ class Daemon:
         except StateError as error:
             self._full(error)
         summary = reader.summary(self.now())
+        self._watch_the_waiting(summary)
         self.show(self.night, summary)
         return summary
+
+    def _watch_the_waiting(self, summary: dict[str, Any]) -> None:
+        """Put down which share of the workers' time goes by without files, where it has changed by half a percent."""
+        crew, queue = self._crew, summary["queue"]
+        busy = sum(child.role == "worker" and pid in crew.tally.phase for pid, child in crew.children.items())
+        starved = queue["queued"] > 0 and queue["ready"] == 0
+        share = self._meter.look(busy, worker_count(self.settings), starved, time.monotonic())
+        if share is not None and abs(share - self._share) >= 0.005:
+            self._share = share
+            try:
+                self._state.set("waiting", f"{share:.4f}")
+            except StateError as error:
+                self._full(error)
 
     def _full(self, error: StateError) -> None:
         """A full disk under the record is waited for; any other fault of it ends the daemon."""

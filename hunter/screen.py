@@ -24,6 +24,7 @@ COLOURS = {
     Status.UNUSABLE: "magenta",
 }
 LEASE = 30.0  # seconds; a worker silent for longer is taken for dead
+FAR = ("mast", "s3")  # archives that are asked over the network
 RELEASES = 4  # releases on their way that are shown
 MARKS = {"pass": ("✓", "green"), "fail": ("✗", "red"), "not_run": ("–", "yellow"), "error": ("!", "bold red")}
 
@@ -124,7 +125,7 @@ def _archive(summary: Mapping[str, Any], now: float) -> list[Text]:
     """How the archive answers and how far ahead of the workers its files are; nothing where it is a folder."""
     courier = of_courier(summary["words"])
     left_alone = [host for host in breakers(summary["words"]) if host.is_open(now)]
-    if courier is None:
+    if courier is None or courier.source not in FAR:
         return [_left_alone(host, now) for host in left_alone]
     ready, first = summary["queue"]["ready"], f"archive {courier.source}: "
     facts = [

@@ -138,3 +138,39 @@ def _number_of(text: str | None) -> float | None:
         return _number(float(text)) if text else None
     except ValueError:
         return None
+
+
+class WaitingMeter:
+    """Which share of the workers' time goes by without files to work on, over about an hour.
+
+    Older time counts less and less, so that the figure needs no history: what was looked at an hour ago has a third
+    of the weight of now. Time in which nothing is left to hunt is no waiting, and is not counted.
+    """
+
+    def __init__(self, span: float = 3600.0) -> None:
+        self._span = span  # seconds
+        self._at: float | None = None
+        self._waited = self._whole = 0.0  # worker seconds, faded
+
+    def look(self, busy: int, workers: int, starved: bool, clock: float) -> float | None:
+        """The share so far, 0 to 1; None before there was any work.
+
+        Parameters
+        ----------
+        busy : int
+            Workers in the middle of a target.
+        workers : int
+            How many there would be with enough work.
+        starved : bool
+            Targets are queued, and none has its files here.
+        clock : float
+            Seconds that only go forward.
+        """
+        seconds = 0.0 if self._at is None else max(0.0, clock - self._at)
+        self._at = clock
+        if busy or starved:
+            fade = math.exp(-seconds / self._span)
+            idle = max(0, workers - busy) if starved else 0
+            self._waited = fade * self._waited + idle * seconds
+            self._whole = fade * self._whole + (busy + idle) * seconds
+        return self._waited / self._whole if self._whole > 0 else None

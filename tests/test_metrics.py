@@ -188,3 +188,14 @@ def test_a_word_that_is_damaged_is_none_or_zero_and_never_an_error(text):
 def test_a_host_that_asked_for_time_is_closed_until_then():
     (one,) = words.breakers({"breaker:x": json.dumps({"open_until": None, "wait_until": NOW + 5, "since": NOW})})
     assert (one.is_open(NOW), one.is_open(NOW + 6), one.again) == (True, False, NOW + 5)
+
+
+def test_the_waiting_share_counts_idle_workers_while_files_are_missing():
+    meter = words.WaitingMeter()
+    assert meter.look(0, 2, False, 0.0) is None
+    assert meter.look(2, 2, False, 60.0) == 0.0
+    assert meter.look(1, 2, True, 120.0) == pytest.approx(0.25, abs=0.01)  # one of two, in half the time
+    assert meter.look(0, 2, False, 9999.0) == pytest.approx(0.25, abs=0.01)  # nothing left to hunt: no waiting
+    for second in range(10_000, 40_000, 60):
+        share = meter.look(2, 2, False, float(second))
+    assert share == pytest.approx(0.0, abs=0.01)  # long past

@@ -207,6 +207,9 @@ def test_a_dead_daemon_with_an_empty_queue_says_what_goes_on(state):
 def test_an_archive_in_a_folder_has_no_line(state):
     queue(state, 3)
     assert seen(state) == []
+    enrol(state, "courier")
+    courier_says(state, source="/data/sky")
+    assert seen(state) == []
 
 
 def test_the_archive_says_that_it_is_up_and_how_far_ahead_the_files_are(state):
