@@ -205,7 +205,7 @@ class Replica:
             hit, hit_of_name = self._hits[method, route], self._hits[method, route, name, "name"]
             line = Line(
                 now, method, route, path, name, handler.headers.get("User-Agent", ""), asked,
-                self._under_way, len(self._open),
+                self._under_way, sum(not _left(connection) for connection in self._open),
             )  # fmt: skip
             self.log.append(line)
         return Request(method, route, path, name, body, asked, hit, hit_of_name, now), line
@@ -306,6 +306,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _control(self, path: str, query: dict[str, str]) -> None:
         """What steers the replica: no part of any archive, not in the log, and only with the token."""
         replica = self.server.replica
+        replica.closed(self.request)  # it is not the hunter's
         if self.command != "POST" or not control.allowed(replica.token, self.headers.get(control.HEADER)):
             return self._send(Reply(403, (), error_page(403, "Forbidden")), None)
         told = control.act(replica, path.removeprefix(control.PATH), query)
@@ -381,6 +382,16 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.flush()
         if reply.reset_after is not None:
             self._break()
+
+
+def _left(connection: socket.socket) -> bool:
+    """Whether the client has closed a connection, though its thread has not noticed yet."""
+    try:
+        return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False  # open, and nothing waits to be read
+    except OSError:
+        return True
 
 
 def _break(connection: socket.socket) -> None:
