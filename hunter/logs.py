@@ -312,7 +312,9 @@ def _for_people(_logger: Any, _method: str, event: Mapping[str, Any]) -> str:
     rest = " ".join(
         f"{name}={value}" for name, value in event.items() if name not in left_out and value not in (None, "")
     )
-    line = f"{str(event['at'])[11:19]} {level:<7} {event.get('event', '')}" + (f"  {rest}" if rest else "")
+    first, *more = str(event.get("event", "")).splitlines() or [""]
+    said = f"{first} …" if more else first  # the rest of it stands in the file
+    line = f"{str(event['at'])[11:19]} {level:<7} {said}" + (f"  {rest}" if rest else "")
     line = " ".join(line.splitlines())
     if sys.stderr.isatty() and not os.environ.get("NO_COLOR") and level in COLOURS:
         line = f"\033[{COLOURS[level]}m{line}\033[0m"

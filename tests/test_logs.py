@@ -86,6 +86,14 @@ def test_the_person_sees_a_short_line_from_the_level_asked_for(journal, capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_the_person_sees_the_first_line_of_a_long_word_and_the_file_all_of_it(journal, tmp_path):
+    seen = []
+    journal(console=seen.append)
+    logs.logger("hunter.test").info("poll: no answer\nTraceback:\n  line 7")
+    assert seen == ["08:00:00 info    poll: no answer …  role=worker"]
+    assert lines(tmp_path)[0]["event"].endswith("line 7")
+
+
 def test_a_traceback_is_one_field_of_one_line(journal, tmp_path):
     journal()
     try:
