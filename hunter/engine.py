@@ -113,6 +113,7 @@ def night(
     show: Callable[[Night, dict[str, Any]], None] = lambda night, summary: None,
     say: Callable[[str], None] = lambda line: None,
     now: Callable[[], float] = time.time,
+    hire: Callable[..., Crew] = Crew,
 ) -> Night:
     """Hunt everything the archive lists and everything still queued; return when nothing is left to do.
 
@@ -129,6 +130,8 @@ def night(
         Called about twice a second with the night so far and the summary of the state.
     say : callable
         Called with a line a person should read once.
+    hire : callable giving Crew
+        Whose hands do the work: children of this process, or a cluster (``hunter.dask_workers``).
 
     Raises
     ------
@@ -149,7 +152,7 @@ def night(
             state.log(
                 "info", "night", f"a night begins: {result.listed} targets listed, {result.report.added} new", now()
             )
-            crew = Crew(settings, state, result, say, now, limit)
+            crew = hire(settings, state, result, say, now, limit)
             with stop_signals(result, crew.stop):
                 deadline = None if max_hours is None else began + max_hours * 3600
                 _keep_working(crew, result, deadline, show)

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from shlex import quote
 from typing import Annotated, Any
@@ -42,6 +43,7 @@ def init(
     "hunter run --archive lightcurves/ --home hunts/first",
     "hunter run --home hunts/first --limit 100 --dry-run",
     "hunter run --home hunts/first --snr 8 --max-hours 9",
+    "hunter run --home /shared/hunts/first --workers-on dask://scheduler:8786",
 )
 def run(
     home: Home = None,
@@ -62,6 +64,10 @@ def run(
     bls_threshold: Annotated[float | None, typer.Option(help="The same for method two-pass-bls, as bls_power.")] = None,
     checkpoint: Annotated[str | None, typer.Option(metavar="MODEL", help="Folder of the model that scores.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Worker processes; one for each core otherwise.")] = None,
+    workers_on: Annotated[
+        str | None,
+        typer.Option("--workers-on", metavar="dask://HOST:PORT", help="Let the workers of a Dask cluster hunt."),
+    ] = None,
     device: Device = "auto",
     max_hours: Annotated[float | None, typer.Option(min=0, help="Stop claiming after so many hours.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be hunted and how long it takes.")] = False,
@@ -73,6 +79,7 @@ def run(
     What was done before is not done again; what was cut off goes on from its phase in flight.
     """
     from hunter.archives import open_archive
+    from hunter.crew import Crew
     from hunter.engine import UNRESOLVED, night
     from hunter.settings import load, overrides
 
@@ -109,8 +116,16 @@ def run(
         _forget(settings)
     from hunter.progress import Progress
 
-    with Progress(limit) as progress:
-        result = night(settings, found, limit=limit, max_hours=max_hours, show=progress.show, say=progress.say)
+    with ExitStack() as stack:
+        hire: Any = Crew
+        if workers_on is not None:
+            from hunter.dask_workers import crew_on_dask
+
+            hire = stack.enter_context(crew_on_dask(settings, workers_on))
+        progress = stack.enter_context(Progress(limit))
+        result = night(
+            settings, found, limit=limit, max_hours=max_hours, show=progress.show, say=progress.say, hire=hire
+        )
     from state.reading import Reader
 
     summary = Reader(settings.database).summary(time.time())
