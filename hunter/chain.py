@@ -70,6 +70,7 @@ class Tools:
     now: Callable[[], float]
     name_taken: Callable[[str, int], bool]  # whether a candidate of another target has this name
     step: Callable[[str], None] = lambda name: None
+    device: Any = None  # hunter.device.Device, where a process of its own searches
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +106,12 @@ def hunt(claims: Sequence[Claim], tools: Tools, settings: Settings, memory: Memo
         return cleaning.clean(observations, settings.clean, settings.detrend)
 
     def search(item: Item, cleaned: CleanedLightCurve, fetched: Fetched) -> SearchResult:
-        return searching.search(cleaned.flat, settings.search, fetched.star, tools.backend)
+        return search_together([item], [[cleaned, fetched]])[0]
 
     def search_together(items: list[Item], values: list[list[Any]]) -> list[SearchResult]:
         curves, stars = [cleaned.flat for cleaned, _ in values], [fetched.star for _, fetched in values]
+        if tools.device is not None:
+            return list(tools.device.search_many(curves, settings.search, stars))
         return searching.search_many(curves, settings.search, stars, tools.backend)
 
     def confirm(item: Item, cleaned: CleanedLightCurve, result: SearchResult, fetched: Fetched) -> Confirmation:

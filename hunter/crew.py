@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hunter import worker
+from hunter import device, worker
 from hunter.budget import Budget
 from hunter.outcomes import DiskFull
 from hunter.settings import Settings
@@ -104,6 +104,7 @@ class Crew:
     limit: int | None = None
     forever: bool = False
     flags: Flags = field(init=False)
+    keeper: device.Keeper | None = None  # of the process that owns the device, once workers need it
     children: dict[int, Child] = field(default_factory=dict)
     failed: str | None = None  # why the night can't go on
     full: str | None = None  # why nothing can be stored just now
@@ -128,6 +129,22 @@ class Crew:
         """End everything after the batch in flight."""
         self.stopping = True
         self.flags.set()
+
+    def close(self) -> None:
+        """Let go of the device."""
+        if self.keeper is not None:
+            self.keeper.stop()
+            self.keeper = None
+
+    def _place(self) -> device.Place | None:
+        """Where the process that owns the device lives, which is started here; None where workers need none."""
+        if self.keeper is None and device.wanted(self.settings):
+            self.keeper = device.Keeper(self.settings, self._of_device)
+            self.keeper.start()
+        return None if self.keeper is None else self.keeper.place
+
+    def _of_device(self, level: str, words: str) -> None:
+        self.state.log(level, "device", words, self.now())
 
     # ------------------------------------------------------------------------------------------------ staff
 
@@ -193,11 +210,12 @@ class Crew:
     def _start(self, role: str) -> None:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
+        arguments: tuple[Any, ...] = (self.settings, theirs, self.flags, self._budgets.get(role))
         if role == "courier":
             main: Callable[..., None] = importlib.import_module("hunter.courier").main
         else:
             main = worker.main
-        arguments = (self.settings, theirs, self.flags, self._budgets.get(role))
+            arguments = (*arguments, self._place())
         process = context.Process(target=main, args=arguments, daemon=True)
         process.start()
         theirs.close()
@@ -210,6 +228,8 @@ class Crew:
         more = self.flags.more_may_come()
         self.flags.set()
         self.settings, self.flags = settings, Flags(self.forever)
+        if self.keeper is not None:
+            self.keeper.settings = settings  # for the next process; this one serves who is left
         self.flags.expect_more(more)
 
     # ------------------------------------------------------------------------------------------------ listening
@@ -263,6 +283,8 @@ class Crew:
 
     def bury(self, over: bool = False) -> None:
         """Kill who is silent for too long, or everybody when the time to end is over; take the claims of the dead."""
+        if self.keeper is not None:
+            self.keeper.look()
         for pid, child in list(self.children.items()):
             late = time.monotonic() - child.heard > self.settings.engine.phase_limit_seconds
             if late or over:

@@ -127,7 +127,7 @@ class Daemon:
         self._note("info", "night", f"a night begins: the daemon starts, {waiting} to do")
         last_look, drain_until = time.monotonic(), None
         metrics = Metrics(self.settings, self.pulse)
-        with Schedule(self.now) as schedule, stop_signals(self.night, crew.stop), closing(metrics):
+        with Schedule(self.now) as schedule, closing(crew), stop_signals(self.night, crew.stop), closing(metrics):
             self._schedule, self._metrics = schedule, metrics
             self._set_timers(notifier)
             notifier.ready("hunting")

@@ -9,7 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
@@ -153,7 +153,7 @@ def night(
                 "info", "night", f"a night begins: {result.listed} targets listed, {result.report.added} new", now()
             )
             crew = hire(settings, state, result, say, now, limit)
-            with stop_signals(result, crew.stop):
+            with closing(crew), stop_signals(result, crew.stop):
                 deadline = None if max_hours is None else began + max_hours * 3600
                 _keep_working(crew, result, deadline, show)
             rewrite_index(settings, now())

@@ -27,6 +27,10 @@ class DiskFull(Exception):
     """There is no room to store a result; the message names the folder."""
 
 
+class DeviceLost(Exception):
+    """The process that owns the device is gone, or can't take this batch: no target's fault."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """Why a target left the chain before its end."""
@@ -55,10 +59,10 @@ def judge(error: Exception, phase: str, deferrals: int) -> Failure:
 
     Raises
     ------
-    DiskFull, state.status.StateError
-        If the disk is full or the record out of reach: then it is no target's fault, and the hunt has to stop.
+    DiskFull, DeviceLost, state.status.StateError
+        If the disk is full, the device gone or the record out of reach: that is no target's fault.
     """
-    if isinstance(error, DiskFull):
+    if isinstance(error, (DiskFull, DeviceLost)):
         raise error
     if disk_is_full(error):
         raise DiskFull(str(error)) from error

@@ -106,6 +106,7 @@ TABLES = LIGHT | {
     "watch": "hunter.archives.settings:WatchSettings",
     "network": "hunter.network.settings:NetworkSettings",
     "files": "hunter.network.settings:FilesSettings",
+    "device": "hunter.device:DeviceSettings",
     "clean": "pipeline.clean:CleanSettings",
     "detrend": "pipeline.clean:DetrendSettings",
     "search": "pipeline.search:SearchSettings",

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from hunter import crashpoints, logs
-from hunter.outcomes import DiskFull, disk_is_full, judge
+from hunter.outcomes import DeviceLost, DiskFull, disk_is_full, judge
 from hunter.settings import Settings
 from state.reading import Reader
 from state.rows import Message
@@ -42,6 +42,7 @@ class Duty:
     give_back: Callable[[int], None] = lambda unused: None  # what was allowed and not claimed
     more: Callable[[], bool] = lambda: False  # whether to wait for more when nothing is queued
     now: Callable[[], float] = time.time
+    place: Any = None  # hunter.device.Place, where a process of its own owns the device
     hunted: int = field(default=0)
 
 
@@ -58,7 +59,8 @@ def work(settings: Settings, duty: Duty, name: str | None = None) -> int:
     state = State.open(settings.database, synchronous=settings.state.synchronous, step=crashpoints.at, check=False)
     with enrolled(state, name, settings, duty.now):
         serving = serving_now(settings)
-        tools, device = equip(settings, state, duty.now)
+        tools, device = equip(settings, state, duty.now, duty.place)
+        lost = False
         allowed, busy = 0, time.monotonic()
         while not duty.stop():
             allowed = allowed or duty.allow(settings.compute.batch)
@@ -79,7 +81,17 @@ def work(settings: Settings, duty: Duty, name: str | None = None) -> int:
             allowed, busy = 0, time.monotonic()
             if (now_serving := serving_now(settings)) != serving:
                 serving, tools = now_serving, replace(tools, model=choose_model(settings))
-            _batch(claims, tools, settings, state, duty, device)
+            ended = duty.hunted
+            try:
+                if tools.device is not None and (lost or not tools.device.lives()):
+                    lost = False  # the device is asked again for the next batch, if it lives by then
+                    _batch(claims, replace(tools, backend="numba", device=None), settings, state, duty, "cpu")
+                else:
+                    _batch(claims, tools, settings, state, duty, device)
+            except DeviceLost as error:
+                lost = True
+                duty.give_back(len(claims) - (duty.hunted - ended))
+                state.log("warning", "device", f"{error}: the next batch is searched on the CPU", duty.now())
     return duty.hunted
 
 
@@ -212,8 +224,11 @@ def _end_of(ending: Any, now: float, messages: tuple[Message, ...]) -> End:
     )
 
 
-def equip(settings: Settings, state: State, now: Callable[[], float]) -> tuple[Any, str]:
-    """Everything the chain needs from outside, warm: kernels are compiled before the first claim."""
+def equip(settings: Settings, state: State, now: Callable[[], float], place: Any = None) -> tuple[Any, str]:
+    """Everything the chain needs from outside, warm: kernels are compiled before the first claim.
+
+    ``place`` is where the process lives that owns the device; this one then never opens it.
+    """
     import numpy as np
 
     from hunter.archives import open_archive
@@ -222,8 +237,14 @@ def equip(settings: Settings, state: State, now: Callable[[], float]) -> tuple[A
     from pipeline.types import LightCurve
 
     backend = choose_backend(settings.compute.backend)
+    owned = None
+    if place is not None and backend == "jax":
+        from hunter.device import Device
+
+        owned = Device(place)
     time_ = np.arange(2000) / 72.0
-    search(LightCurve(time_, 1 + 1e-4 * np.sin(37.0 * time_), np.full(2000, 1e-4)), settings.search, backend=backend)
+    warming = LightCurve(time_, 1 + 1e-4 * np.sin(37.0 * time_), np.full(2000, 1e-4))
+    search(warming, settings.search, backend=backend if owned is None else "numba")
     tools = Tools(
         archive=open_archive(settings),
         model=choose_model(settings),
@@ -233,6 +254,7 @@ def equip(settings: Settings, state: State, now: Callable[[], float]) -> tuple[A
         now=now,
         name_taken=Reader(settings.database).name_taken,
         step=crashpoints.at,
+        device=owned,
     )
     return tools, "gpu" if backend == "jax" and gpu_present() else "cpu"
 
@@ -344,12 +366,12 @@ def _beat(state: State, name: str, every: float, stop: threading.Event) -> None:
             print(f"hunter: no heartbeat of {name}: {error}", file=sys.stderr)
 
 
-def main(settings: Settings, connection: Any, flags: Any, budget: Any) -> None:
+def main(settings: Settings, connection: Any, flags: Any, budget: Any, place: Any = None) -> None:
     """A child of the crew: work, tell the parent, die with it."""
     logs.configure_for(settings, "worker", console=None)
 
     def duty(report: Report) -> Duty:
-        told = {"report": report, "stop": flags.is_set, "more": flags.more_may_come}
+        told = {"report": report, "stop": flags.is_set, "more": flags.more_may_come, "place": place}
         return Duty(**told) if budget is None else Duty(**told, allow=budget.take, give_back=budget.give_back)
 
     serve_parent(connection, lambda report: work(settings, duty(report)))
