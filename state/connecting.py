@@ -273,3 +273,47 @@ def backup(file: Path, destination: Path) -> None:
     except (sqlite3.Error, OSError) as error:
         partial.unlink(missing_ok=True)
         raise DatabaseUnavailable(f"{destination} could not be written: {error}") from error
+
+
+def restore(file: Path, source: Path, stamp: str) -> Path | None:
+    """Put a backup in the place of a database that nobody has open; what was there is kept beside it.
+
+    Parameters
+    ----------
+    file, source : Path
+        The database, whole or damaged or gone, and the backup, which stays where it is.
+    stamp : str
+        Goes into the name of what is kept.
+
+    Returns
+    -------
+    Path or None
+        The database that was there, with its log beside it: restoring that one undoes this.
+
+    Raises
+    ------
+    DatabaseCorrupt, DatabaseUnavailable
+        If the backup is no sound record of a hunt, or cannot be copied; nothing was changed.
+    """
+    partial = file.with_name(file.name + ".partial")
+    try:
+        if (reason := damage(source)) is not None:
+            raise DatabaseCorrupt(f"{source} is damaged ({reason}): restore another backup")
+        backup(source, partial)
+        aside = file.with_name(f"{file.stem}-replaced-{stamp}{file.suffix}")
+        kept = aside if file.exists() else None
+        if kept is not None:
+            os.link(file, kept)  # at no moment is there no database: an empty one would be made
+        for end in ("-wal", "-shm"):
+            if (left := Path(f"{file}{end}")).exists():
+                os.rename(left, f"{aside}{end}")
+        os.replace(partial, file)
+        folder = os.open(file.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise DatabaseUnavailable(f"{source} could not be restored: {error}") from error
+    return kept

@@ -119,7 +119,10 @@ def newest_backup(path: Path) -> Path | None:
         file
         for folder in folders
         for file in folder.glob(f"{path.stem}*{path.suffix}")
-        if file != path and file.is_file() and not file.name.endswith((".partial", ".new"))
+        if file != path
+        and file.is_file()
+        and not file.name.endswith((".partial", ".new"))
+        and not file.name.startswith(f"{path.stem}-replaced-")  # what a restore has put aside
     ]
     return max(found, key=lambda file: file.stat().st_mtime_ns, default=None)
 
@@ -129,6 +132,8 @@ def corrupt(path: Path, reason: str) -> DatabaseCorrupt:
     backup = newest_backup(path)
     if backup is None:
         cure = "no backup was found beside it, so move it away to begin a new record"
+    elif path.parent.name == "state":
+        cure = f"put its newest backup in its place with: hunter db restore {backup} --home {path.parent.parent}"
     else:
         cure = f"move it and its -wal and -shm files away, then: cp {backup} {path}"
     return DatabaseCorrupt(f"{path} is damaged ({reason}) and was left as it is: {cure}")

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event, text
 
-from state.connecting import MIGRATIONS, connect, upgrade
+from state.connecting import MIGRATIONS, connect, restore, upgrade
 from state.place import HEAD, file_system, newest_backup, refuse_network, sqlite_file, without_password
 from state.reading import Reader
 from state.status import (
@@ -561,6 +561,63 @@ def test_a_backup_of_a_record_in_use_is_whole_and_stands_alone(file):
 def test_a_backup_that_cannot_be_written_leaves_nothing_and_the_record_alone(file):
     with State.open(file) as state, pytest.raises(DatabaseUnavailable, match="could not be written"):
         state.backup(file.parent / "absent" / "backup.sqlite")
+
+
+def test_a_damaged_record_is_restored_by_the_command_its_message_names_and_kept(tmp_path, run):
+    home = tmp_path / "home"
+    file = home / "state" / "hunter.sqlite"
+    fill(file, 300)
+    with State.open(file) as state:
+        saved = state.backup(home / "state" / "hunter-monday.sqlite")
+        state.enqueue([NewTarget("TIC", "after", "x")], 2.0)
+        state.checkpoint()
+    scribble(file)
+    torn = digest(file)
+    code, _, err = run("candidates", "--home", home)
+    assert code == 1
+    assert f"hunter db restore {saved} --home {home}" in err
+    code, out, err = run("db", "restore", saved, "--home", home)
+    assert (code, out.strip()) == (0, str(file))
+    (kept,) = file.parent.glob("hunter-replaced-*.sqlite")
+    assert str(kept) in err
+    assert digest(kept) == torn
+    assert newest_backup(file) == saved  # what was put aside is no backup
+    with State.open(file) as state:
+        assert state.check() == []
+        assert len(state.claim("w", 999, 3.0)) == 300
+
+
+def test_a_backup_that_is_damaged_or_no_hunts_is_not_restored(file, tmp_path):
+    fill(file, 10)
+    before = digest(file)
+    bad = tmp_path / "bad.sqlite"
+    bad.write_bytes(b"half a download" * 400)
+    with pytest.raises(DatabaseCorrupt, match="restore another backup"):
+        restore(file, bad, "now")
+    with closing(sqlite3.connect(tmp_path / "recipes.sqlite")) as other:
+        other.execute("CREATE TABLE recipes (name)")
+    with pytest.raises(DatabaseCorrupt, match="something else"):
+        restore(file, tmp_path / "recipes.sqlite", "now")
+    assert digest(file) == before
+    assert sorted(path.name for path in tmp_path.glob("hunter*")) == ["hunter.sqlite"]
+
+
+def test_a_restore_can_be_undone_with_what_was_in_the_log(file):
+    with State.open(file) as state:
+        state.enqueue([NewTarget("TIC", "1", "x")], 1.0)
+        saved = state.backup(file.parent / "saved.sqlite")
+        state.enqueue([NewTarget("TIC", "2", "x")], 2.0)
+        # a kill leaves the log behind
+        for end in ("", "-wal"):
+            shutil.copy(f"{file}{end}", f"{file}.copy{end}")
+    for end in ("", "-wal"):
+        os.replace(f"{file}.copy{end}", f"{file}{end}")
+    kept = restore(file, saved, "1")
+    with State.open(file) as state:
+        assert [claim.key for claim in state.claim("w", 9, 3.0)] == ["1"]
+    restore(file, kept, "2")
+    with State.open(file) as state:
+        assert [claim.key for claim in state.claim("w", 9, 3.0)] == ["1", "2"]
 
 
 def test_a_checkpoint_empties_the_log_and_does_not_wait_for_a_reader(file):

@@ -111,6 +111,31 @@ def backup(
     print(path)
 
 
+@database.command("restore")
+@examples("hunter db restore hunt/state/hunter-20260101-000000.sqlite")
+def restore(
+    backup: Annotated[Path, typer.Argument(metavar="FILE", help="The backup; it stays where it is.")],
+    home: Home = None,
+) -> None:
+    """Put a backup in the place of the database; what was there is kept beside it."""
+    from hunter.engine import home_lock
+    from hunter.settings import load
+    from state.connecting import restore as put
+    from state.place import sqlite_file
+
+    settings = load(home, light=True)
+    file = sqlite_file(settings.database)
+    if file is None:
+        raise WrongUsage("the record is a server's database: restore it with its own tool, pg_restore or psql")
+    if not backup.is_file():
+        raise WrongUsage(f"{backup} is not there: `hunter db backup` makes one")
+    with home_lock(settings.home):
+        kept = put(file, backup, time.strftime("%Y%m%d-%H%M%S", time.gmtime()))
+    print(file)
+    if kept is not None:
+        say(f"what was there is kept as {kept}")
+
+
 @database.command("check")
 @examples("hunter db check --json")
 def check(home: Home = None, json: AsJson = False) -> None:
