@@ -84,6 +84,7 @@ class Courier:
         self.rest_until = 0.0  # monotonic; nothing is claimed before
         self.resting = ""  # why
         self.denied = 0  # refusals in a row
+        self.spent = False  # all that may be fetched tonight has been
         self._look_again = 0.0  # monotonic; nothing was wanted a moment ago
         self.fetched = self.bytes = 0
         self._stars: dict[int, dict[str, float | None]] = {}  # what the catalogue told of the claims in hand
@@ -151,7 +152,8 @@ class Courier:
         if room <= 0 or (room < self.settings.network.connections and in_hand):
             return []
         room = self.duty.allow(room)
-        if room <= 0:
+        self.spent = room <= 0
+        if self.spent:
             return []
         crashpoints.at("claim wanted")
         claims = self.state.claim_wanted(self.name, room, self.duty.now())
@@ -178,7 +180,7 @@ class Courier:
         """Whether to wait for more: a daemon always does, a night while something rests that will be wanted."""
         if self.forever:
             return True
-        return time.monotonic() < self.rest_until or self.state.wanted()
+        return not self.spent and (time.monotonic() < self.rest_until or self.state.wanted())
 
     def _bring(self, claim: Claim) -> Brought:
         """Have all files of one target here; runs in a thread, and touches the record in no way."""
@@ -186,8 +188,9 @@ class Courier:
         here: list[str] = []
         gone: list[tuple[str, str, bool]] = []
         error: Exception | None = None
+        logs.bind(target=claim.name, phase="fetch")
+        self.duty.report("phase", ("fetch", claim.name))
         for source in claim.sources:
-            self.duty.report("phase", ("fetch", claim.name))
             try:
                 file = self.supplier.get(source)
             except Missing as missing:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from hunter import device, worker
+from hunter.archives.settings import FAR
 from hunter.budget import Budget
 from hunter.outcomes import DiskFull
 from hunter.settings import Settings
@@ -173,7 +174,7 @@ class Crew:
     @property
     def remote(self) -> bool:
         """Whether files come from far away."""
-        return self.settings.archive.source in ("mast", "s3")
+        return self.settings.archive.source in FAR
 
     def send(self, errand: str) -> None:
         """Have the courier do something for the archive, once it lives."""

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from hunter import logs, worker
+from hunter.archives.settings import FAR
 from hunter.cli.common import plural
 from hunter.crew import Crew, worker_count
-from hunter.engine import Night, home_lock, open_state, pin_threads, requeue_for_model, stop_signals, tidy
+from hunter.engine import Night, home_lock, open_state, pin_threads, requeue_for_model, stop_signals, sweep, tidy
 from hunter.health import Pulse
 from hunter.metrics import Metrics
 from hunter.notify.rounds import Rounds
@@ -110,6 +111,7 @@ class Daemon:
         )
         try:
             self._keep_turning(notifier)
+            sweep(self.settings, state, self.now())
             rewrite_index(self.settings, self.now())
             self._note("info", "night", f"the daemon ends: {plural(self.night.hunted, 'target')} hunted")
         finally:
@@ -130,6 +132,8 @@ class Daemon:
         with Schedule(self.now) as schedule, closing(crew), stop_signals(self.night, crew.stop), closing(metrics):
             self._schedule, self._metrics = schedule, metrics
             self._set_timers(notifier)
+            if crew_is_far(self.settings):
+                crew.send("relist")  # what was listed for a bounded night, or under other settings
             notifier.ready("hunting")
             while True:
                 for name in schedule.due():
@@ -139,7 +143,8 @@ class Daemon:
                 if crew.stopping and drain_until is None:
                     drain_until = time.monotonic() + self.settings.engine.drain_seconds
                     notifier.stopping("ending the batch in flight")
-                    self.say("stopping after the batch in flight; once more to stop at once")
+                    if self.night.stopped_by is not None:
+                        self.say("stopping after the batch in flight; once more to stop at once")
                 crew.bury(over=drain_until is not None and time.monotonic() > drain_until)
                 self._hear_answers()
                 if crew.stopping and crew.idle():
@@ -147,6 +152,7 @@ class Daemon:
                 if time.monotonic() - last_look > LOOK:
                     last_look = time.monotonic()
                     summary = self._look(reader)
+                    notifier.status(f"{self.night.hunted} hunted, {summary['queue']['queued']} to do")
                     if self.until(summary):
                         crew.stop()
                 notifier.turned()
@@ -192,6 +198,7 @@ class Daemon:
                 self._look_at_index()
             elif name == "prune":
                 state.prune_events(self.settings.daemon.events)
+                sweep(self.settings, state, self.now())
             elif name == "fold":
                 state.checkpoint()
             elif name == "room":
@@ -309,7 +316,7 @@ class Daemon:
 
 def crew_is_far(settings: Settings) -> bool:
     """Whether the archive is at the other end of a network."""
-    return settings.archive.source in ("mast", "s3")
+    return settings.archive.source in FAR
 
 
 def _backups(settings: Settings) -> list[Path]:

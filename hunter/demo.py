@@ -1,27 +1,32 @@
-"""A whole hunt offline: simulate a small sector, hunt it, compare with the truth, say where to look.
+"""A whole hunt offline: a replica of MAST releases a small simulated sector, the daemon notices, hunts and reports.
 
-The sky is simulated and says so in every header; the hunt is the real one. The demo knows what it put in, and
-fails when the hunt does not find it.
+The sky is simulated and says so in every header; the daemon, the network, the hunt are the real ones, and only the
+addresses point at this machine. The demo knows what it put in, and fails when the hunt does not find it.
 """
 
+import re
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hunter.cli.common import WrongUsage, console, say
-from hunter.engine import night
+from hunter import logs
+from hunter.cli.common import WrongUsage, console, plural, say
+from hunter.daemon import Daemon
+from hunter.engine import Night
 from hunter.progress import Progress
+from hunter.replica import Catalogue, Replica
 from hunter.settings import load, template
 from state.reading import Reader
+from state.status import Status
 
 MARK = "# A demonstration: the light curves of this hunt are simulated.\n"
+SECTOR = 6
+POLL_SECONDS = 4.0
 
 
 def show(home: Path, stars: int, seed: int) -> int:
     """Run the demonstration in ``home``; return the exit code: 0 if the hunt found what was put into the sky."""
-    from hunter.archives import open_archive
-    from hunter.skies import write_sector
-
     home = home.expanduser().absolute()
     file = home / "hunter.toml"
     if file.exists() and not file.read_text().startswith(MARK):
@@ -29,13 +34,71 @@ def show(home: Path, stars: int, seed: int) -> int:
     home.mkdir(parents=True, exist_ok=True)
     sky = home / "simulated-sector"
     say(f"simulating {stars} stars, 27 days at 2-minute cadence: {sky}")
-    truth = write_sector(sky, stars=stars, seed=seed)
-    file.write_text(MARK + template().replace('# source = ""', 'source = "simulated-sector"'))
-    settings = load(str(home))
-    say("hunting it; the first run on a machine compiles the search kernels")
-    with Progress() as progress:
-        result = night(settings, lambda: list(open_archive(settings).targets()), show=progress.show, say=progress.say)
+    catalogue = Catalogue()
+    truth: Any = catalogue.add_sky(sky, stars=stars, seed=seed, sector=SECTOR)
+    with Replica(catalogue) as replica:
+        file.write_text(MARK + _settings(replica))
+        say(f"a replica of MAST answers on {replica.url}; it has released nothing yet")
+        settings = load(str(home))
+        logs.configure(home / "logs", settings.logs, "daemon", hunt=str(home), console=None)
+        with Progress() as progress:
+            release = Release(catalogue, progress, len({row.tic_id for row in truth.rows}))
+            daemon = Daemon(settings, lambda: load(str(home)), progress.say, until=release.over, show=release.show)
+            result = daemon.live()
     return _judge(settings, truth, result)
+
+
+def _settings(replica: Replica) -> str:
+    """The template with the lines that make a night of hours one of a minute."""
+    text = template()
+    changed = {
+        "source": '"mast"',
+        **{name: f'"{address}"' for name, address in replica.settings.items()},
+        "first_sector": SECTOR,
+        "poll_hours": POLL_SECONDS / 3600,
+        "contact": f'"{replica.url}"',
+        "queries_per_second": 10.0,
+        "free_gb": 0.5,
+    }
+    for key, value in changed.items():
+        text, count = re.subn(rf"(?m)^# {key} = [^#\n]*", f"{key} = {value}  ", text, count=1)
+        assert count == 1, f"hunter.toml has no setting {key}"
+    return text
+
+
+@dataclass(slots=True)
+class Release:
+    """Releases the sector once the daemon has looked and found nothing, and sees when all is hunted."""
+
+    catalogue: Catalogue
+    progress: Progress
+    targets: int
+    released: bool = False
+    noticed: bool = False
+    began: float = field(default_factory=time.monotonic)
+
+    def show(self, night: Night, summary: dict[str, Any]) -> None:
+        if summary["total"]:
+            self.progress.show(night, summary)
+
+    def over(self, summary: dict[str, Any]) -> bool:
+        """Whether every target has its outcome; what the archive never gives whole is left for another day."""
+        polled = summary["words"].get("last_poll_at")
+        if polled and not self.released:
+            self.released = True
+            self.catalogue.release(SECTOR)
+            self.catalogue.publish_script(SECTOR)
+            self.began = time.monotonic()
+            self.progress.say(f"the archive releases sector {SECTOR}: {plural(self.targets, 'target')}")
+        if summary["total"] and not self.noticed:
+            self.noticed = True
+            after = time.monotonic() - self.began
+            self.progress.say(
+                f"the daemon noticed by itself, {after:.0f} s later (it polls every {POLL_SECONDS:.0f} s)"
+            )
+            self.progress.say("hunting it; the first run on a machine compiles the search kernels")
+        waiting = summary["counts"][Status.QUEUED] + summary["counts"][Status.RUNNING]
+        return self.noticed and summary["total"] >= self.targets and not waiting
 
 
 def _judge(settings: Any, truth: Any, result: Any) -> int:
@@ -57,7 +120,7 @@ def _judge(settings: Any, truth: Any, result: Any) -> int:
     candidates = reader.candidates()
     planets = {row.tic_id for row in truth.rows if row.kind == "planet"}
     right = sum(1 for row in candidates if int(row["key"].split()[0]) in planets)
-    out.print(f"{len(candidates)} candidates, {right} of them planets in truth\n")
+    out.print(f"{plural(len(candidates), 'candidate')}, {right} of them planets in truth\n")
     out.print(f"{settings.home / 'candidates' / 'index.html'}", markup=False, soft_wrap=True)
     out.print("open it in a browser; then try", markup=False)
     for command in ("status", "candidates", "doctor"):

@@ -232,8 +232,14 @@ def tidy(settings: Settings, state: State, say: Callable[[str], None], now: floa
     # whoever kills the whole hunt at once, engine and workers, says nothing about the targets in flight
     take_back(settings, state, say, now, counted=False)
     state.due(now)
-    reader = Reader(settings.database)
-    if reader.summary(now)["queue"]["running"] == 0:  # with workers elsewhere, a partial file may be theirs
+    sweep(settings, state, now)
+
+
+def sweep(settings: Settings, state: State, now: float) -> None:
+    """Remove what belongs to nothing recorded: partial files, pages of candidates that are none any more."""
+    with Reader(settings.database) as reader:
+        if reader.summary(now)["queue"]["running"]:
+            return  # with workers at it, a partial file may be theirs
         checkpoints.sweep(worker.results_folder(settings))
         folder = settings.home / "candidates"
         folder.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@
 
     UnusableData          the sky's fault      -> UNUSABLE     with the reason, never retried
     ArchiveUnavailable    the archive's fault  -> DEFERRED     asked again with back-off
+    FilesGone             made room for others -> DEFERRED     fetched again at once
     ModelRefused          no usable model      -> HELD         waits; a missing model never clears a star
     anything else         our fault            -> QUARANTINED  traceback kept, the next target goes on
 
@@ -16,6 +17,7 @@ import random
 import traceback
 from dataclasses import dataclass
 
+from hunter.archives.base import FilesGone
 from models.registry import ModelRefused
 from pipeline.errors import ArchiveUnavailable, UnusableData
 from state.status import StateError, Status
@@ -73,6 +75,8 @@ def judge(error: Exception, phase: str, deferrals: int) -> Failure:
         return Failure(Status.HELD, because, "ModelRefused")
     if isinstance(error, UnusableData):
         return Failure(Status.UNUSABLE, because, "UnusableData")
+    if isinstance(error, FilesGone):
+        return Failure(Status.DEFERRED, because, "FilesGone", wait=0.0)  # the courier brings them again
     if isinstance(error, ArchiveUnavailable):
         wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(deferrals, 12))
         # drawn, so that the targets of one outage do not all come back in the same second

@@ -123,8 +123,8 @@ class Watcher:
             self._state.set("last_poll_at", str(now))
         return report
 
-    def list_now(self, sectors: Collection[int], now: float) -> PollReport:
-        """List these sectors as they stand, settled or not, and queue what they hold; for who asked by name.
+    def list_now(self, sectors: Collection[int], now: float, offer: bool = True) -> PollReport:
+        """List these sectors as they stand, settled or not, for who asked by name; ``offer`` queues what they hold.
 
         Raises
         ------
@@ -143,7 +143,7 @@ class Watcher:
                 if not found.files or step.row.status == Progress.HELD:
                     self._put(step, report, now)
                     continue
-                self._enter(line, step.row, found, report, now)
+                self._enter(line, step.row, found, report, now, offer)
                 done = _done(step.row, found, now)
                 self._put(done if step.to_list or row.enumerated_at is not None else step, report, now)
         return report
@@ -297,7 +297,9 @@ class Watcher:
         again = row.enumerated_at is not None
         return list_sector(self._portal, self._copies, self.settings.archive.bulk_url, line, row.sector, exact=again)
 
-    def _enter(self, line: ProductLine, row: ReleaseRow, found: SectorList, report: PollReport, now: float) -> None:
+    def _enter(
+        self, line: ProductLine, row: ReleaseRow, found: SectorList, report: PollReport, now: float, offer: bool = True
+    ) -> None:
         """Enter the files of a sector and queue its targets; done twice it changes nothing."""
         known = self._products.of_sector(row.sector, row.product)
         first = self._processing(row) or found.processing
@@ -326,7 +328,8 @@ class Watcher:
         if entered.changed:
             report.words.append(f"{name(row)}: {entered.changed} files were replaced under their names")
         report.files += len(found.files)
-        self._offer(list(self._products.targets_of(row.sector, row.product)), report, now)
+        if offer:
+            self._offer(list(self._products.targets_of(row.sector, row.product)), report, now)
 
     def _offer(self, names: list[tuple[str, str]], report: PollReport, now: float) -> None:
         """Queue targets; those in a worker's hands just now are noted, and offered again at the next poll."""

@@ -117,6 +117,10 @@ def _batch(claims: list[Claim], tools: Any, settings: Settings, state: State, du
     from hunter.chain import hunt
     from hunter.checkpoints import Memory
 
+    def watch(phase: str, target: str) -> None:
+        logs.bind(target=target, phase=phase)
+        duty.report("phase", (phase, target))
+
     memory = Memory(
         results_folder(settings),
         state,
@@ -124,7 +128,7 @@ def _batch(claims: list[Claim], tools: Any, settings: Settings, state: State, du
         device=device,
         now=duty.now,
         step=crashpoints.at,
-        watch=lambda phase, target: duty.report("phase", (phase, target)),
+        watch=watch,
     )
     from hunter.notify import messages
 

@@ -23,7 +23,7 @@ def open_archive(settings: "Settings", sectors: Collection[int] = ()) -> "Folder
     from hunter.settings import SettingsError
 
     if not settings.archive.source:
-        raise SettingsError("no archive: give --archive mast, s3 or DIR, or set [archive] source in hunter.toml")
+        raise SettingsError("no archive: give --archive DIR, mast or s3, or set [archive] source in hunter.toml")
     if settings.archive.source in FAR:
         from hunter.archives.mast.archive import MastArchive
 

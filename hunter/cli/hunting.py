@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from shlex import quote
@@ -79,6 +79,7 @@ def run(
     What was done before is not done again; what was cut off goes on from its phase in flight.
     """
     from hunter.archives import open_archive
+    from hunter.archives.settings import FAR
     from hunter.crew import Crew
     from hunter.engine import UNRESOLVED, night
     from hunter.settings import load, overrides
@@ -96,12 +97,21 @@ def run(
         ),
     )
     wanted = _tic_list(tic_list) if tic_list else None
-    source = open_archive(settings, sector or ())
+    source: Any = open_archive(settings, sector or ())
+    far = settings.archive.source in FAR
 
     def found() -> list[Any]:
-        say(f"looking through {settings.archive.source}")
-        listed = [item for item in source.targets() if wanted is None or item.target.key.split()[0] in wanted]
-        if source.ignored:
+        if far:
+            from hunter.errands import list_sectors
+
+            which = f"sector {', '.join(map(str, sector))}" if sector else "what was listed before"
+            say(f"asking {settings.archive.mast_url} for {which}" if sector else f"hunting {which}")
+            everything: Iterable[Any] = list_sectors(settings, sector or (), time.time())
+        else:
+            say(f"looking through {settings.archive.source}")
+            everything = source.targets()
+        listed = [item for item in everything if wanted is None or item.target.key.split()[0] in wanted]
+        if not far and source.ignored:
             say(source.ignored_line())
         if wanted is not None and not listed:
             raise WrongUsage(f"--tic-list {tic_list}: none of its targets is in {settings.archive.source}")
