@@ -461,6 +461,24 @@ def test_a_clock_that_is_set_back_neither_stops_nor_kills_anything(state):
     assert_sound(state)
 
 
+def test_a_clock_that_is_set_ahead_costs_the_living_their_claims_once_and_nothing_twice(state):
+    state.enqueue(offer(range(2)), 0.0)
+    state.register_worker("w", 1, "far", "b", 0.0)
+    first, second = state.claim("w", 2, 0.0)
+    later = 86_400.0
+    assert len(state.reclaim(later, 30.0, "here", "b", lambda pid: False)) == 2  # nothing tells a leap from a silence
+    assert not state.finish(first, Status.NO_SIGNAL, "quiet", later + 1)  # it lives, and finds itself fenced off
+    assert state.heartbeat("w", later + 1)
+    (again,) = state.claim("w", 2, later + 1)
+    assert state.reclaim(later + 20, 30.0, "here", "b", lambda pid: False) == []  # it beats by the new clock
+    assert state.finish(again, Status.NO_SIGNAL, "quiet", later + 21)
+    (last,) = state.claim("w", 2, later + 22)
+    assert {again.id, last.id} == {first.id, second.id}
+    assert state.finish(last, Status.NO_SIGNAL, "quiet", later + 23)
+    assert rows(state, "SELECT count(*) FROM moves WHERE went_to = 'NO_SIGNAL'") == [(2,)]
+    assert_sound(state)
+
+
 # ---------------------------------------------------------------------------------------------------- outcomes
 
 
