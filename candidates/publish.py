@@ -70,6 +70,7 @@ class Staged:
         """
         for kind in KINDS:
             os.stat(self._staged(kind))
+        self._undo_others()
         earlier = [kind for kind in KINDS if self.files[kind][0].exists()]
         note = self._note(UNDO)
         try:
@@ -95,6 +96,17 @@ class Staged:
         for kind in earlier:
             self._note(f".{kind}{EARLIER}").unlink(missing_ok=True)
         step("undo retired")
+
+    def _undo_others(self) -> None:
+        """Undo what others have begun to install under this name and were killed at.
+
+        Whoever installs holds the claim, so none of them lives; and if their notes were left, the next sweep would
+        undo them and take the files of this candidate away.
+        """
+        for note in sorted((self.folder / STAGING).glob(f"{self.name}.*{UNDO}")):
+            found = STAGED.match(note.name)
+            if found is not None and found["name"] == self.name and found["token"] != self.token:
+                _undo(self.folder, note)
 
     def discard(self) -> None:
         """Remove whatever this publication left in staging.

@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -815,6 +816,25 @@ def test_a_sweep_removes_what_nobody_recorded_and_nothing_of_a_person(tmp_path):
     assert staging_of(tmp_path) == ["readme"]
     assert publish.sweep(tmp_path, {f"{NAME}.{kind}" for kind in publish.KINDS}) == []
     assert publish.sweep(tmp_path / "absent", set()) == []
+
+
+@pytest.mark.parametrize("place", ["undo noted", "earlier kept", "png renamed", "json renamed", "candidates synced"])
+@pytest.mark.parametrize("replaced", [False, True])
+def test_what_another_worker_published_after_a_kill_outlives_the_next_sweep(tmp_path, place, replaced):
+    if replaced:  # by an earlier hunt
+        publish.stage_files(tmp_path, NAME, dict.fromkeys(CONTENTS, b"earlier"), "0").install()
+    child = os.fork()
+    if child == 0:
+        killed = publish.stage_files(tmp_path, NAME, dict.fromkeys(CONTENTS, b"of the killed"), "1")
+        killed.install(lambda step: os._exit(9) if step == place else None)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    second = publish.stage_files(tmp_path, NAME, CONTENTS, "2")
+    second.install()
+    second.discard()  # its record is committed
+    publish.sweep(tmp_path, {NAME})
+    assert {kind: (tmp_path / f"{NAME}.{kind}").read_bytes() for kind in CONTENTS} == dict(CONTENTS)
+    assert list((tmp_path / publish.STAGING).iterdir()) == []
 
 
 def test_a_sweep_leaves_the_work_of_a_living_worker(tmp_path):
