@@ -368,8 +368,8 @@ def write_session(path: Path, night: Night, arguments: argparse.Namespace) -> No
     """The dashboard as it stood through the night, as text."""
     head = (
         f"The dashboard of one night, written down by benchmarks/long_night.py: {arguments.targets:,} simulated\n"
-        f"stars, {100 * arguments.faults:.0f} % of downloads meet a fault, {night.kills} kills of the daemon, one outage;"
-        f" an hour lasts {arguments.hour:.0f} s.\n"
+        f"stars, {100 * arguments.faults:.0f} % of downloads meet a fault, {night.kills} kills of the daemon and one\n"
+        f"outage; an hour lasts {arguments.hour:.0f} s.\n"
     )
     frames = [f"$ hunter status --home nights/sector-6\n{frame.rstrip()}\n" for frame in night.frames]
     path.write_text(head + "\n" + "\n\n".join(frames))

@@ -160,7 +160,7 @@ class Device:
         if self._connection is None or self._of != number:
             self.close()
             self._of = number
-            self._connection = Client(self.place.address, authkey=self.place.key)  # type: ignore[assignment]
+            self._connection = Client(self.place.address, authkey=self.place.key)
         assert self._connection is not None
         return self._connection
 
