@@ -36,6 +36,7 @@ from state.status import FINISHED, StateError
 from state.store import State
 
 SECTOR = 6
+MIX = {"quiet": 0.96, "planet": 0.01, "detached": 0.01, "rotation": 0.01, "flaring": 0.01}  # as the sky is, roughly
 FRAMES = (0.02, 0.25, 0.5, 0.75, 0.98)  # shares of the night at which the dashboard is written down
 ANSWER = ("status", "best_period", "best_snr")
 
@@ -64,7 +65,7 @@ source = "mast"
 {where}
 [watch]
 first_sector = {SECTOR}
-poll_hours = {6 * hour / 3600:.6f}
+poll_hours = {hour / 3600:.6f}
 [network]
 contact = "http://127.0.0.1/"
 read_seconds = 2
@@ -312,6 +313,8 @@ def main() -> int:
                 span=arguments.span,
                 seed=arguments.seed,
                 again=0.0,
+                pool=100,
+                mix=MIX,
             )
             home = Path(scratch) / name
             with Replica(catalogue, plan=Weather(faults, seed=arguments.seed)) as replica:
