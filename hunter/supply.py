@@ -1,6 +1,7 @@
 """Where files come from: a supplier has one file here, checked, or says why it cannot be had."""
 
 import errno
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Protocol
 from candidates.files import write_durably
 from hunter.archives.mast.names import download_url, read_uri
 from hunter.archives.mast.portal import Portal
+from hunter.archives.settings import FAR
 from hunter.network.door import Door
 from hunter.network.downloads import Wanted
 from hunter.network.files import GONE, FileStore, Pause
@@ -17,6 +19,8 @@ from hunter.settings import Settings
 from state.products import Products
 from state.rows import Claim, FetchedProduct
 from state.store import State
+
+log = logging.getLogger(__name__)
 
 CADENCES = {"SPOC-120": 120.0, "SPOC-20": 20.0}  # seconds; of the others only the file tells
 
@@ -119,6 +123,8 @@ def wanted(settings: Settings, uri: str, size: int | None = None) -> Wanted:
 
 def open_door(settings: Settings, state: State) -> Door:
     """The way out to the network; what it learns of a host outlives this process."""
+    if settings.archive.source in FAR and not settings.network.contact:
+        log.warning("no archive can reach you: set [network] contact to a web page or address of yours")
     return Door(settings.network, state)
 
 

@@ -86,8 +86,6 @@ class Door:
         self.clock, self.now, self.sleep, self.draw = clock, now, sleep, draw
         contact = f" (+{settings.contact})" if settings.contact else ""
         self.user_agent = f"transit-hunter/{hunter.__version__}{contact}"
-        if not settings.contact:
-            log.warning("no archive can reach you: set [network] contact to a web page or address of yours")
         self._store: Store = Memory() if store is None else store
         self._hosts: dict[str, Host] = {}
         self._lock = threading.Lock()
