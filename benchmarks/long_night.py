@@ -36,6 +36,7 @@ from state.status import FINISHED, StateError
 from state.store import State
 
 SECTOR = 6
+HOME = "nights/sector-6"  # as the dashboards name it
 MIX = {"quiet": 0.96, "planet": 0.01, "detached": 0.01, "rotation": 0.01, "flaring": 0.01}  # as the sky is, roughly
 FRAMES = (0.02, 0.25, 0.5, 0.75, 0.98)  # shares of the night at which the dashboard is written down
 ANSWER = ("status", "best_period", "best_snr")
@@ -128,7 +129,7 @@ def dashboard(home: Path) -> str:
         [sys.executable, "-m", "hunter", "status", "--home", str(home)],
         capture_output=True, text=True, env=environment, cwd=Path(__file__).parents[1],
     )  # fmt: skip
-    return shown.stdout
+    return shown.stdout.replace(str(home), HOME)
 
 
 def start(home: Path) -> subprocess.Popen[bytes]:
@@ -374,7 +375,7 @@ def write_session(path: Path, night: Night, arguments: argparse.Namespace) -> No
         f"stars, {100 * arguments.faults:.0f} % of downloads meet a fault, {night.kills} kills of the daemon and one\n"
         f"outage; an hour lasts {arguments.hour:.0f} s.\n"
     )
-    frames = [f"$ hunter status --home nights/sector-6\n{frame.rstrip()}\n" for frame in night.frames]
+    frames = [f"$ hunter status --home {HOME}\n{frame.rstrip()}\n" for frame in night.frames]
     path.write_text(head + "\n" + "\n\n".join(frames))
 
 

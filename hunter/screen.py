@@ -48,6 +48,8 @@ def pace(summary: Mapping[str, Any], now: float) -> tuple[float, float, float | 
     living = _living(summary, "worker")
     began = min((w["started_at"] for w in living), default=summary["first_activity"] or now)
     recent, hour = summary["finished"]["last_5_minutes"], summary["finished"]["last_hour"]
+    # what was finished before a restart counts with the time it took
+    began = min(began, summary["first_recent"] or began)
     first = min(began, summary["first_activity"] or began)
     fast = recent * 3600 / min(300.0, max(1.0, now - began)) if living else 0.0
     steady = hour * 3600 / min(3600.0, max(1.0, now - first))

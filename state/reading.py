@@ -107,7 +107,8 @@ class Reader:
         -------
         dict
             ``total``; ``counts`` of every status; ``phases`` {phase: targets that have done it}; ``finished``
-            {last_5_minutes, last_hour, last_24_hours}, to ten seconds; ``queue`` {queued, suspects, ready (counted to
+            {last_5_minutes, last_hour, last_24_hours}, to ten seconds; ``first_recent``, when the first of the last
+            five minutes was finished; ``queue`` {queued, suspects, ready (counted to
             1,000), running, deferred, next_due}; ``workers``, newest heartbeat first, each with ``age`` in seconds;
             ``failures``, one a class with ``n`` and an ``example``; ``candidates`` and ``events``, newest first;
             ``releases``, those on their way and the newest that was listed; ``outbox`` {waiting, dead}; ``words``, what
@@ -130,6 +131,7 @@ class Reader:
             "counts": counts,
             "phases": {phase: n for phase, n in sorted(counted["phase"].items()) if n},
             "finished": {name: self._finished_since(now - seconds) for name, seconds in _FINISHED.items()},
+            "first_recent": self._first_finish_since(now - _FINISHED["last_5_minutes"]),
             "queue": {
                 "queued": counts[Status.QUEUED],
                 "suspects": sum(int(self._value(query)) for query in _SUSPECTS),
@@ -148,6 +150,10 @@ class Reader:
             "first_activity": moved[0],
             "last_activity": max((at for at in (moved[1], *(w["heartbeat"] for w in workers)) if at), default=None),
         }
+
+    def _first_finish_since(self, since: float) -> float | None:
+        first = self._value("SELECT min(slice) AS n FROM pace WHERE slice >= :since", since=int(since // 10))
+        return None if first is None else 10.0 * int(first)
 
     def _finished_since(self, since: float) -> int:
         query = "SELECT coalesce(sum(n), 0) AS n FROM pace WHERE slice >= :since"

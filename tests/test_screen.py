@@ -70,6 +70,17 @@ def test_nobody_at_work_means_no_time_to_go(state):
     assert (fast, left) == (0.0, None)
 
 
+def test_a_restart_does_not_credit_a_moment_with_the_minutes_before_it():
+    summary = {
+        "workers": [{"role": "worker", "started_at": NOW - 5.0, "stopped_at": None, "age": 1.0}],
+        "first_activity": NOW - 200.0,
+        "first_recent": NOW - 200.0,
+        "finished": {"last_5_minutes": 100, "last_hour": 100},
+        "queue": {"queued": 0, "running": 0},
+    }
+    assert pace(summary, NOW)[0] == pytest.approx(1800)  # 100 in 200 seconds, not in 5
+
+
 def test_an_empty_hunt_has_no_pace_and_fits_the_screen(state, tmp_path):
     summary = summary_of(state)
     assert pace(summary, NOW) == (0.0, 0.0, None)
