@@ -87,6 +87,7 @@ class Courier:
         self.spent = False  # all that may be fetched tonight has been
         self._look_again = 0.0  # monotonic; nothing was wanted a moment ago
         self.fetched = self.bytes = 0
+        self._mean = self.products.mean_size()  # of what was fetched before us; 0 where nothing was
         self._stars: dict[int, dict[str, float | None]] = {}  # what the catalogue told of the claims in hand
         self._told = ""
 
@@ -139,18 +140,23 @@ class Courier:
         """Take what is wanted next, as far as we may run ahead."""
         if room <= 0 or time.monotonic() < max(self.rest_until, self._look_again):
             return []
-        if reason := self.supplier.pause():
+        files = self.settings.files
+        mean = self.bytes / self.fetched if self.fetched else self._mean
+        ahead = self.state.ready(files.ahead_files) + len(in_hand)
+        allowed = files.ahead_files
+        if mean:
+            # half the quota at most is on its way: the other half is what the workers read
+            allowed = max(1, min(allowed, int(files.ahead_gb * 1e9 / mean), int(files.quota_gb * 1e9 / mean / 2)))
+        room = min(room, allowed - ahead)
+        if room <= 0 or (room < self.settings.network.connections and in_hand):
+            return []
+        # what is asked for now, and what is on its way and in no account yet
+        if reason := self.supplier.pause(int(mean * (room + len(in_hand)))):
             self._rest(FULL_REST, reason)
             return []
         if self.resting:
             self.resting = ""
             self.duty.report("archive", None)
-        ahead = self.state.ready(self.settings.files.ahead_files) + len(in_hand)
-        mean = self.bytes / self.fetched if self.fetched else 2e6
-        allowed = min(self.settings.files.ahead_files, int(self.settings.files.ahead_gb * 1e9 / mean) or 1)
-        room = min(room, allowed - ahead)
-        if room <= 0 or (room < self.settings.network.connections and in_hand):
-            return []
         room = self.duty.allow(room)
         self.spent = room <= 0
         if self.spent:

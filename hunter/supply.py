@@ -44,8 +44,8 @@ class Supplier(Protocol):
         """Note that this one will not be had; whoever reads the target's files is told why."""
         ...
 
-    def pause(self) -> str:
-        """Why nothing more may be fetched just now, empty if all is well; makes room first where it can."""
+    def pause(self, needed: int) -> str:
+        """Why nothing more may be fetched just now, empty if all is well; makes room for so many bytes where it can."""
         ...
 
 
@@ -87,8 +87,8 @@ class FarSupplier:
         note.parent.mkdir(parents=True, exist_ok=True)
         write_durably(note, reason.encode("utf-8", "backslashreplace"))
 
-    def pause(self) -> str:
-        held = self.store.pause() or self.store.make_room(self.products)
+    def pause(self, needed: int) -> str:
+        held = self.store.pause() or self.store.make_room(self.products, needed)
         return "" if held is None else held.reason
 
 

@@ -151,6 +151,12 @@ class Products:
             query = select(func.coalesce(func.sum(products.c.size), 0)).where(products.c.path.is_not(None))
             return int(connection.execute(query).scalar_one())
 
+    def mean_size(self) -> float:
+        """Bytes of a file that lies here, in the mean; 0 where none does."""
+        with self._state.read() as connection:
+            query = select(func.coalesce(func.avg(products.c.size), 0)).where(products.c.path.is_not(None))
+            return float(connection.execute(query).scalar_one())
+
     def evictable(self, limit: int) -> list[tuple[str, str, int]]:
         """Give uri, path and size of files that nobody needs, the longest unused first."""
         needed = select(targets.c.id).where(

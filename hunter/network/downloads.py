@@ -187,6 +187,7 @@ class _Attempt:
             log.info("%s has %d bytes, and the catalogue says %d", self._wanted.uri, len(raw), self._wanted.size)
         etag = self._part.etag or None
         self._part.finish(path)
+        _beside(path, BAD).unlink(missing_ok=True)  # the reason stays; the unsound bytes have nothing more to tell
         return _downloaded(self._wanted, path, raw, etag, release, self._door.now(), before + self.requests)
 
     def _unsound(self, error: Unsound) -> Faltered:
