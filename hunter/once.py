@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import shutil
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -72,7 +73,7 @@ def _told(row: dict[str, Any], predict: bool) -> dict[str, Any]:
 
 
 def named(what: Sequence[str], settings: Any, sectors: Sequence[int]) -> tuple[list[Any], str]:
-    """The targets that were asked for, and the folder they come from.
+    """The targets that were asked for, and the archive they come from.
 
     Raises
     ------
@@ -81,6 +82,8 @@ def named(what: Sequence[str], settings: Any, sectors: Sequence[int]) -> tuple[l
     """
     from hunter.archives import open_archive
     from hunter.archives.folder import FolderArchive
+    from hunter.archives.settings import FAR
+    from hunter.errands import list_sectors
 
     paths = [Path(text).expanduser() for text in what]
     if all(path.is_file() for path in paths):
@@ -95,11 +98,13 @@ def named(what: Sequence[str], settings: Any, sectors: Sequence[int]) -> tuple[l
     if len(what) > 1:
         raise WrongUsage(f"{' '.join(what)}: one target at a time; quote a name with a space in it")
     wanted = what[0].upper().replace(" ", "").removeprefix("TIC")
+    far = settings.archive.source in FAR
+    offered = list_sectors(settings, sectors, time.time()) if far else open_archive(settings, sectors).targets()
     found = [
         item
-        for item in open_archive(settings, sectors).targets()
+        for item in offered
         if wanted in (item.target.key.split()[0], item.target.key, item.target.name.upper().replace(" ", ""))
     ]
     if not found:
         raise WrongUsage(f"{what[0]} is not in {settings.archive.source}")
-    return found, str(Path(settings.archive.source).expanduser().absolute())
+    return found, settings.archive.source if far else str(Path(settings.archive.source).expanduser().absolute())

@@ -30,6 +30,21 @@ def shared_data() -> Path:
     return SHARED_DATA
 
 
+LONGEST = "test_after_a_kill_at_any_boundary"
+LONG = ("test_resume", "test_device", "test_training_sets", "test_dask", "test_daemon")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Begin with what takes minutes: begun last, it would keep one core at work while the other waits."""
+
+    def place(item):
+        module = item.module.__name__
+        return not item.name.startswith(LONGEST), LONG.index(module) if module in LONG else len(LONG)
+
+    items.sort(key=place)
+
+
 @pytest.fixture
 def run(capfd):
     """Run a command in this process: exit code, stdout, stderr."""

@@ -15,7 +15,7 @@ from hunter import engine
 from hunter.courier import Brought
 from hunter.network.errors import Busy, Corrupt, Denied, HostDown, Missing
 from hunter.replica import Replica, Rule, Rules, unavailable
-from hunter.supply import GONE
+from hunter.supply import GONE, open_door
 from state.products import Products
 from state.status import Status
 
@@ -213,6 +213,14 @@ def test_after_three_refusals_it_knocks_no_more(settings, state, replica):
     one.rest_until = float("inf")
     one.live()
     assert len(replica.lines("download")) == refused
+
+
+@pytest.mark.parametrize(("source", "contact", "warned"), [("mast", "", True), ("mast", "me", False), ("", "", False)])
+def test_whoever_asks_an_archive_without_a_contact_is_warned(tmp_path, caplog, source, contact, warned):
+    settings = settings_for(tmp_path, {}, archive__source=source, network__contact=contact)
+    with engine.open_state(settings) as record:
+        open_door(settings, record)
+    assert ("set [network] contact" in caplog.text) == warned
 
 
 def test_it_says_how_far_ahead_it_is(settings, state):

@@ -313,7 +313,9 @@ def _report(settings: Any, result: Any, summary: Mapping[str, Any]) -> None:
 def once(
     what: Annotated[list[str], typer.Argument(metavar="TARGET|FILE", help="Files, or one target of the archive.")],
     home: Home = None,
-    archive: Annotated[str | None, typer.Option(metavar="DIR", help="Folder to look for TARGET in.")] = None,
+    archive: Annotated[
+        str | None, typer.Option(metavar="mast|s3|DIR", help="Where to look for TARGET; of MAST, name its --sector.")
+    ] = None,
     sector: Annotated[list[int] | None, typer.Option(metavar="N", help="Only these sectors.")] = None,
     period_min: Annotated[float | None, typer.Option(help="Shortest trial period, days.")] = None,
     period_max: Annotated[float | None, typer.Option(help="Longest trial period, days.")] = None,
