@@ -96,8 +96,7 @@ def test_the_process_finds_what_a_search_in_this_process_finds_whoever_asks(keep
         thread.start()
     turned(keeper, lambda: not any(thread.is_alive() for thread in workers))
     assert found == {0: here, 1: here}
-    turned(keeper, lambda: keeper.batches >= 1)
-    assert keeper.busy_since is None
+    turned(keeper, lambda: keeper.batches >= 1 and keeper.busy_since is None)
     assert decode(here[0]).backend == "jax"
     assert decode(here[0]).signals
 
@@ -354,6 +353,10 @@ def test_a_device_lost_in_the_middle_of_a_batch_costs_that_batch_and_nothing_els
     assert len(rows(home, "SELECT 1 FROM events WHERE kind = 'device'")) == 1
 
 
+@pytest.mark.skipif(
+    not os.environ.get("HUNTER_TEST_EVERY_PLACE"),
+    reason="A WHOLE NIGHT WITH A DEVICE takes 40 s, most of it compiling: HUNTER_TEST_EVERY_PLACE=1 runs it",
+)
 def test_a_night_with_a_device_starts_its_process_and_leaves_none_behind(sky, tmp_path):
     home = tmp_path / "home"
     settings = hunting(home, sky, compute__backend="jax", compute__workers=1, device__use="always")
