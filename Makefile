@@ -24,7 +24,7 @@ demo: .venv/core
 	$(BIN)/hunter demo
 
 test: .venv/test
-	$(BIN)/python -m pytest --numprocesses 3 --dist worksteal
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/test
 	$(BIN)/ruff format --check .

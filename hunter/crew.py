@@ -292,7 +292,8 @@ class Crew:
                 child.process.kill()
             if child.process.is_alive():
                 continue
-            while not child.silent:  # its last words may still be in the pipe
+            # its last words may still be in the pipe, which a process it left behind may hold open
+            while not child.silent and child.connection.poll():
                 self._listen(child)
             child.process.join()
             child.connection.close()

@@ -104,11 +104,14 @@ class Device:
     Parameters
     ----------
     place : Place
+    patience : float
+        Seconds for a process to be born; the engine gives up long before.
     sleep : callable
         Between two looks at a process that is still being born.
     """
 
     place: Place
+    patience: float = 600.0
     sleep: Callable[[float], None] = time.sleep
     _connection: Connection | None = None
     _of: int = 0  # the process it is connected to
@@ -151,8 +154,10 @@ class Device:
         return list(what)
 
     def _connected(self) -> Connection:
-        number = self.place.number
+        number, until = self.place.number, time.monotonic() + self.patience
         while number and not self.place.ready:
+            if time.monotonic() > until:
+                raise EOFError("the process of the device does not begin to listen")
             self.sleep(0.05)  # the engine ends this: it is ready one day, or dead
             number = self.place.number
         if number == 0:

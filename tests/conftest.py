@@ -30,19 +30,26 @@ def shared_data() -> Path:
     return SHARED_DATA
 
 
-LONGEST = "test_after_a_kill_at_any_boundary"
-LONG = ("test_resume", "test_device", "test_training_sets", "test_dask", "test_daemon")
+# the files that take longest, the longest first: begun last, one would keep a core at work while the other waits
+LONG = (
+    "test_resume",
+    "test_cli",
+    "test_device",
+    "test_state_contract",
+    "test_training_sets",
+    "test_daemon",
+    "test_dask",
+    "test_training",
+    "test_bench",
+    "test_kernels",
+    "test_candidates",
+)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    """Begin with what takes minutes: begun last, it would keep one core at work while the other waits."""
-
-    def place(item):
-        module = item.module.__name__
-        return not item.name.startswith(LONGEST), LONG.index(module) if module in LONG else len(LONG)
-
-    items.sort(key=place)
+    """Begin with what takes minutes; files are handed out whole and in this order."""
+    items.sort(key=lambda item: LONG.index(item.module.__name__) if item.module.__name__ in LONG else len(LONG))
 
 
 @pytest.fixture

@@ -59,6 +59,7 @@ def keeper(settings):
     """One process for all that only ask it."""
     kept = Keeper(settings)
     kept.start()
+    turned(kept, lambda: kept.place.ready)
     yield kept
     kept.stop()
 
@@ -109,8 +110,16 @@ def test_a_fault_of_the_search_is_told_and_ends_nothing(keeper):
     assert keeper.process.is_alive()
 
 
+def test_a_process_that_never_listens_is_waited_for_no_longer_than_one_has_patience(tmp_path):
+    nobody = Place(str(tmp_path / "socket"), b"key")
+    nobody.lives(1, ready=False)
+    asked = Device(nobody, patience=0.0)
+    with pytest.raises(DeviceLost):
+        asked.search_many(CURVES[:1], FEW, STARS[:1])
+    assert not asked.lives()
+
+
 def test_nobody_without_the_key_gets_in(keeper):
-    turned(keeper, lambda: keeper.place.ready)
     with pytest.raises(AuthenticationError):
         Client(keeper.place.address, authkey=b"guessed")
     assert os.stat(Path(keeper.place.address).parent).st_mode & 0o077 == 0
