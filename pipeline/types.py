@@ -74,6 +74,36 @@ class Observation:
     centroid_row: Floats | None = None  # (n,) pixels
 
 
+@dataclass(frozen=True, slots=True)
+class FieldStar:
+    """A star that a catalogue knows in the field of a target; the target itself is one of them."""
+
+    kind: str  # the catalogue: "TIC", "Gaia DR3"
+    key: str
+    ra: float  # degrees, ICRS, at ``epoch``
+    dec: float  # degrees
+    epoch: float = 2000.0  # Julian year of the position
+    pm_ra: float | None = None  # mas/yr, times cos(dec)
+    pm_dec: float | None = None  # mas/yr
+    tmag: float | None = None  # TESS magnitude
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TargetPixels:
+    """The images around one target in one sector, as a target pixel file or a cut-out gives them."""
+
+    product: Product
+    time: Floats  # (n,) BTJD days, finite and increasing
+    flux: Floats  # (n, rows, columns) electrons/s, background taken off; NaN where a pixel was not collected
+    flux_err: Floats  # (n, rows, columns) same unit
+    quality: Integers  # (n,) bit mask of the mission
+    aperture: Booleans  # (rows, columns) the optimal aperture; none set in a cut-out
+    column: int  # of the detector, of the first pixel
+    row: int
+    wcs: dict[str, float | str]  # cards of the image's celestial WCS, as its own header gives them, first pixel (1, 1)
+    background_taken_off: bool = True  # False in a cut-out of full-frame images
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class LightCurve:
     """A cleaned light curve: equal-length, finite, strictly increasing in time."""
