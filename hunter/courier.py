@@ -127,7 +127,7 @@ class Courier:
                 now = time.monotonic()
                 if now - said > SAY:
                     said = now
-                    self.duty.report("archive", self.resting or None)
+                    self.duty.report("resting", self.resting or None)
                 if now - told > TELL:
                     told = now
                     self._tell(len(in_hand))
@@ -152,11 +152,11 @@ class Courier:
             return []
         # what is asked for now, and what is on its way and in no account yet
         if reason := self.supplier.pause(int(mean * (room + len(in_hand)))):
-            self._rest(FULL_REST, reason)
+            self._rest(FULL_REST, reason, "room")
             return []
         if self.resting:
             self.resting = ""
-            self.duty.report("archive", None)
+            self.duty.report("resting", None)
         room = self.duty.allow(room)
         self.spent = room <= 0
         if self.spent:
@@ -269,7 +269,7 @@ class Courier:
             self._rest(max(0.0, error.until - self.duty.now()), str(error))
             return None
         if disk_is_full(error) or (isinstance(error, OSError) and not isinstance(error, ConnectionError)):
-            self._rest(FULL_REST, f"nothing can be stored: {error}")
+            self._rest(FULL_REST, f"nothing can be stored: {error}", "room")
             return None
         if isinstance(error, StateError):
             raise error
@@ -295,13 +295,13 @@ class Courier:
             next_at=next_at,
         )
 
-    def _rest(self, seconds: float, reason: str) -> None:
-        """Claim nothing for so long, and say why, once."""
+    def _rest(self, seconds: float, reason: str, kind: str = "archive") -> None:
+        """Claim nothing for so long, and say once why: the archive, or the room that files need."""
         self.rest_until = max(self.rest_until, time.monotonic() + seconds)
         if not self.resting:
-            self.state.log("warning", "archive", reason, self.duty.now())
+            self.state.log("warning", kind, reason, self.duty.now())
         self.resting = reason
-        self.duty.report("archive", reason)
+        self.duty.report("resting", reason)
 
     def _tell(self, in_hand: int) -> None:
         """Put down how far ahead we are, for whoever looks at the hunt."""

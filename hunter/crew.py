@@ -110,7 +110,8 @@ class Crew:
     failed: str | None = None  # why the night can't go on
     full: str | None = None  # why nothing can be stored just now
     stopping: bool = False
-    archive_down_since: float | None = None  # monotonic
+    resting: str | None = None  # why the courier fetches nothing just now
+    resting_since: float = 0.0  # monotonic
     answers: deque[tuple[str, bool, str]] = field(default_factory=lambda: deque(maxlen=WORDS))  # errand, well, words
     _budgets: dict[str, Budget] = field(default_factory=dict)
     _broken: int = 0  # deaths in a row without a target ended between them
@@ -260,9 +261,9 @@ class Crew:
             self._pause.pop(child.role, None)
             self.tally.hunted += 1
             self.tally.outcomes[what[1]] = self.tally.outcomes.get(what[1], 0) + 1
-        elif kind == "archive":
-            up = what is None
-            self.archive_down_since = None if up else self.archive_down_since or child.heard
+        elif kind == "resting":
+            self.resting_since = child.heard if self.resting is None else self.resting_since
+            self.resting = what
         elif kind == "errand":
             self.answers.append(what)
         elif kind == "disk full":

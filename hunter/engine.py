@@ -205,11 +205,11 @@ def _keep_working(
             # else another worker ends its targets, or falls silent and loses them
         crew.hear(0.5)
         ending = crew.failed is not None or (deadline is not None and time.monotonic() > deadline)
-        down = crew.archive_down_since
-        given_up = down is not None and time.monotonic() - down > settings.engine.outage_hours * 3600
+        rested = 0.0 if crew.resting is None else time.monotonic() - crew.resting_since
+        given_up = rested > settings.engine.outage_hours * 3600
         if given_up and not summary["queue"]["ready"] and not ending:
             ending = True
-            crew.say("the archive has not answered for so long that the night ends: the next one goes on")
+            crew.say(f"nothing could be fetched for so long that the night ends; the next one goes on. {crew.resting}")
         if ending:
             crew.stop()
         if crew.stopping and drain_until is None:

@@ -86,7 +86,7 @@ class EngineSettings:
         6.0,
         24.0,
     )  # waits of a target whose files are not to be had
-    outage_hours: Annotated[float, Ge(0)] = 1.0  # a bounded night waits so long for an archive that is down
+    outage_hours: Annotated[float, Ge(0)] = 1.0  # a bounded night waits so long while nothing can be fetched
 
 
 # table: where its dataclass lives

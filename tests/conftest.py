@@ -53,6 +53,23 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture
+def clock():
+    """A clock that stands still until somebody waits."""
+    from far_archives import Clock
+
+    return Clock()
+
+
+@pytest.fixture
+def mast(clock):
+    """A replica of MAST on that clock."""
+    from far_archives import archive
+
+    with archive(clock) as running:
+        yield running
+
+
+@pytest.fixture
 def run(capfd):
     """Run a command in this process: exit code, stdout, stderr."""
     from hunter.__main__ import main

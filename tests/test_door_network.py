@@ -19,17 +19,6 @@ from hunter.replica import Rule, Rules, unavailable
 from hunter.replica.faults import cut, html, reset, short, status_page
 
 
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def mast(clock):
-    with archive(clock) as running:
-        yield running
-
-
 def script(host):
     return f"{host}/missions/tess/download_scripts/sector/tesscurl_sector_{SECTOR}_lc.sh"
 

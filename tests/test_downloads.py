@@ -55,17 +55,6 @@ NAME = "the.fits"
 FITS = ("Content-Type", "application/fits")
 
 
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def mast(clock):
-    with archive(clock) as running:
-        yield running
-
-
 @pytest.fixture(params=["download", "s3"])
 def route(request):
     return request.param

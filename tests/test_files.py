@@ -5,7 +5,7 @@ import resource
 from contextlib import contextmanager
 
 import pytest
-from far_archives import Clock, archive, content, wanted, way_out
+from far_archives import content, wanted, way_out
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,17 +21,6 @@ from state.status import Status
 from state.store import State
 
 DAY = 86400.0
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def mast(clock):
-    with archive(clock) as running:
-        yield running
 
 
 @pytest.fixture

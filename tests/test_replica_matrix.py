@@ -3,7 +3,7 @@
 import hashlib
 
 import pytest
-from far_archives import SECTOR, Clock, archive, content, wanted, way_out
+from far_archives import SECTOR, content, wanted, way_out
 from faults import BODY, CONTENT, FITS, HTTP, PORTAL, SLOW, plan
 
 from hunter.archives.formats import check
@@ -32,17 +32,6 @@ ENDS = {
 AT_ONCE = ("missing", "defer")  # one reply is enough: asking again would only hammer
 # three times the same unsound bytes: then it is the file
 SAME_CONTENT = ("over-long", "length off by -2880", "length off by +2880")
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def mast(clock):
-    with archive(clock) as running:
-        yield running
 
 
 @pytest.mark.parametrize("times", TIMES)

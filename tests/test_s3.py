@@ -1,7 +1,7 @@
 """The open bucket: keys that follow from names, listings page by page."""
 
 import pytest
-from far_archives import SECTOR, Clock, answers, archive, files, way_out
+from far_archives import SECTOR, answers, files, way_out
 
 from hunter.network.errors import ArchiveUnavailable
 from hunter.network.s3 import key_of, listing, prefix_of, url_of
@@ -9,17 +9,6 @@ from hunter.replica import Rule, Rules, unavailable
 from hunter.replica.pages import s3_key, s3_listing
 
 PLAIN = "mast:TESS/product/tess2018206045859-s0001-0000000278660115-0120-s_lc.fits"
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def mast(clock):
-    with archive(clock) as running:
-        yield running
 
 
 def test_a_key_follows_from_the_name():
