@@ -14,7 +14,6 @@ import json
 import multiprocessing
 import os
 import platform
-import subprocess
 import sys
 import tempfile
 import time
@@ -175,7 +174,6 @@ def main() -> int:
             found["status"] = {
                 "targets": asked.queued,
                 **timed(command, 9),
-                "fastest_wall_seconds": _fastest(command, 9),
                 "database_ms": summary_milliseconds(home, 9),
             }
             note(json.dumps(found["status"]))
@@ -191,15 +189,6 @@ def main() -> int:
         print(json.dumps(found, indent=1))
     crowds = [found[name] for name in ("sqlite", "postgresql") if name in found]
     return int(any(told["doubles"] or told["faults"] or told["ended"] != told["targets"] for told in crowds))
-
-
-def _fastest(command: list[str], repeats: int) -> float:
-    took = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
-        took.append(time.perf_counter() - began)
-    return round(min(took), 3)
 
 
 if __name__ == "__main__":
