@@ -50,7 +50,11 @@ def final_state(home: Path) -> dict[str, Any]:
     """Everything about a finished hunt that must not depend on how it was reached, and what is wrong with it."""
     wrong = []
     evidence = {}
-    for row in ask(home, "SELECT json_file, json_sha256, png_file, png_sha256, html_file, html_sha256 FROM candidates"):
+    for row in ask(
+        home,
+        "SELECT json_file, json_sha256, png_file, png_sha256, pdf_file, pdf_sha256, "
+        "html_file, html_sha256 FROM candidates",
+    ):
         for name, sha256 in zip(row[::2], row[1::2], strict=True):
             path = home / "candidates" / name
             if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
@@ -62,7 +66,9 @@ def final_state(home: Path) -> dict[str, Any]:
                 evidence[name] = document
             elif path.suffix == ".png":
                 evidence[name] = sha256
-    recorded = {name for row in ask(home, "SELECT json_file, png_file, html_file FROM candidates") for name in row}
+    recorded = {
+        name for row in ask(home, "SELECT json_file, png_file, pdf_file, html_file FROM candidates") for name in row
+    }
     there = {path.name for path in (home / "candidates").iterdir() if path.is_file()} - {"index.html"}
     wrong += [f"{name} belongs to no candidate" for name in sorted(there - recorded)]
     wrong += [f"{path.name} was left over" for path in home.rglob("*.part")]

@@ -159,7 +159,10 @@ def end_of(url: str, home: Path, given: dict[str, Any]) -> tuple[dict[str, Any],
             "AND went_to <> 'QUEUED') FROM targets ORDER BY kind, key"
         )
         wrong += [f"{kind} {key} ended {n} times" for kind, key, n in ends if n != 1]
-        files = rows("SELECT json_file, json_sha256, png_file, png_sha256, html_file, html_sha256 FROM candidates")
+        files = rows(
+            "SELECT json_file, json_sha256, png_file, png_sha256, pdf_file, pdf_sha256, "
+            "html_file, html_sha256 FROM candidates"
+        )
         known = set()
         for row in files:
             for name, sha256 in zip(row[::2], row[1::2], strict=True):

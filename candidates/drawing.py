@@ -289,6 +289,15 @@ class Column:
             self.y += LINE
         self.y += 3
 
+    def grid(self, texts: Sequence[str], columns: int = 2) -> None:
+        """Short texts side by side, line by line."""
+        width = self.width / columns
+        for place, text in enumerate(texts):
+            self._put(14 + (place % columns) * width, wrap(clean_text(text), width - 20, self.size)[0])
+            if place % columns == columns - 1 or place == len(texts) - 1:
+                self.y += LINE
+        self.y += 3
+
     def swatch(self, colours: Sequence[str], text: str) -> None:
         """Shades side by side, and what they mean."""
         self.patches += [(place * 24.0, self.y, colour) for place, colour in enumerate(colours)]

@@ -36,6 +36,7 @@ from pipeline.types import CleanedLightCurve, Floats, FoldedViews, SearchResult,
 
 HOURS = 24.0
 PPM = 1e6
+MOST_SINGLE, SINGLE_BINS = 10, 24  # transits shown one by one, and the averages of each
 MAX_MARKS = 250  # transits marked one by one; beyond, the coloured cadences must do
 HARMONICS = ((1 / 3, "P/3"), (1 / 2, "P/2"), (2.0, "2P"), (3.0, "3P"))
 SEEN = 1.92  # durations: the middles of the outermost bins that the model sees of a close-up
@@ -342,6 +343,58 @@ def secondary(axes: Axes, views: FoldedViews, signal: TransitSignal, document: D
     heading(axes, "Deepest other dip" if dips else "No other dip", depth_words(near))
     if note:
         say(axes, 0.97, 0.965, note, ha="right", va="top")
+
+
+def half_orbit(axes: Axes, views: FoldedViews, signal: TransitSignal) -> None:
+    """Half a period after the transit, where a circular orbit has its other eclipse, on the scale of the transit."""
+    near = dip(views.light_curve, signal, 0.5)
+    x, y, error = close_up(axes, near, 60, signal.duration)
+    factor = flux_axis(axes, fold_limits(signal.depth, y, error))
+    hours = signal.duration * HOURS
+    points(axes, near.since * hours, near.flux * factor, CLOUD, 2.0)
+    average_points(axes, x, y * factor, error * factor)
+    axes.axhline(0, color=GREY, linewidth=0.9, zorder=1)
+    axes.axhline(-signal.depth * factor, color=TRANSIT, linestyle=DASHED, linewidth=1.5, zorder=3)
+    say(axes, 0.03, 0.03, "- - depth of the transit", color=TRANSIT)
+    axes.set_xlabel("hours from phase 0.5", fontsize=SIZE)
+    heading(axes, "Half a period later", depth_words(near))
+
+
+def single_transits(axes: Axes, views: FoldedViews, signal: TransitSignal) -> None:
+    """The best covered transits side by side on one scale, in order of time."""
+    curve, reach = views.light_curve, 2.0 * signal.duration
+    number = cycle(curve.time, signal.period, signal.epoch)
+    since = curve.time - signal.epoch - number * signal.period
+    inside = np.abs(since) <= 0.5 * signal.duration
+    seen, cadences = np.unique(number[inside], return_counts=True)
+    if seen.size == 0:
+        heading(axes, "Single transits")
+        say(axes, 0.5, 0.5, "no transit was observed", ha="center", color=GREY)
+        return
+    chosen = np.sort(seen[np.argsort(-cadences, kind="stable")[:MOST_SINGLE]])
+    drawn = []
+    for place, which in enumerate(chosen):
+        near = (number == which) & (np.abs(since) <= reach)
+        level = np.median(curve.flux[near & ~inside]) if (near & ~inside).any() else 1.0
+        x, y = since[near] / (2.2 * reach) + place, curve.flux[near] - level
+        drawn.append((x, y, *averages(x, y, place + np.linspace(-0.5, 0.5, SINGLE_BINS + 1) / 1.1)))
+    means, errors = (np.concatenate([part[item] for part in drawn]) for item in (3, 4))
+    axes.set_xlim(-0.5, chosen.size - 0.5)
+    factor = flux_axis(axes, fold_limits(signal.depth, means, errors))
+    points(axes, *(np.concatenate([part[item] for part in drawn]) * unit for item, unit in ((0, 1.0), (1, factor))),
+           colour=CLOUD, size=2.0)  # fmt: skip
+    width = 0.25 * signal.duration / reach / 1.1
+    for place, (_, _, x, mean, error) in enumerate(drawn):
+        average_points(axes, x, mean * factor, error * factor)
+        axes.plot([place - width, place + width], [-signal.depth * factor] * 2, color=TRANSIT, linewidth=1.5, zorder=5)
+        if place:
+            axes.axvline(place - 0.5, color=GREY, linewidth=0.7, zorder=1)
+    axes.axhline(0, color=GREY, linewidth=0.9, zorder=1)
+    times = signal.epoch + chosen * signal.period
+    axes.set_xticks(np.arange(chosen.size), [f"{time:.1f}" for time in times])
+    axes.set_xlabel(f"time of each transit  [BTJD]; each panel {2 * reach * HOURS:.3g} h wide", fontsize=SIZE)
+    rest = f"the {chosen.size} best covered of {seen.size}" if seen.size > chosen.size else ""
+    heading(axes, "Single transits; depth of the search in orange", rest)
 
 
 def depth_words(near: Dip) -> str:

@@ -1,16 +1,18 @@
 """The sheet: one picture from which a tired astronomer can judge a candidate in a minute.
 
 Drawn with Matplotlib's Agg canvas through a Figure object (never pyplot: no global state, no display), with no
-clock and no randomness, so equal input gives equal bytes.
+clock and no randomness, so equal input gives equal bytes. The same figure is written as a PNG and as a PDF of one page.
 """
 
 import io
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -23,10 +25,12 @@ from candidates.wording import (
     explanation_text,
     note_text,
     notes_of,
+    passed_text,
     score_rows,
     short,
     signal_rows,
     star_line,
+    test_name,
     title_of,
     unknown_lines,
 )
@@ -37,7 +41,15 @@ LEFT, RIGHT = 0.058, 0.988  # of the width
 NOTE_LENGTH = 400  # characters of a finding on the sheet; the page has it in full
 
 
-def draw_sheet(evidence: Evidence, cleaned: CleanedLightCurve, result: SearchResult, views: FoldedViews) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """One page, twice."""
+
+    png: bytes  # 1600 px wide
+    pdf: bytes  # of one page, 16 inches wide, with text that can be searched
+
+
+def draw_sheet(evidence: Evidence, cleaned: CleanedLightCurve, result: SearchResult, views: FoldedViews) -> Sheet:
     """Draw everything about one candidate on one sheet.
 
     Parameters
@@ -54,13 +66,13 @@ def draw_sheet(evidence: Evidence, cleaned: CleanedLightCurve, result: SearchRes
 
     Returns
     -------
-    bytes
-        A PNG 1600 px wide, the same for the same input.
+    Sheet
+        The same bytes for the same input.
     """
     document: Mapping[str, Any] = evidence.document
     columns = _texts(document)
     # row: px above it (its heading and what hangs below the row before), px of its panels
-    rows = [(112, 185), (42, 205), (96, 275), (96, 285)]
+    rows = [(112, 185), (42, 205), (96, 275), (96, 285), (96, 245)]
     above = sum(gap + height for gap, height in rows) + 78
     total = above + max(column.height for column in columns) + 12
     figure = Figure(figsize=(WIDTH / DPI, total / DPI), dpi=DPI, facecolor="white")
@@ -87,9 +99,11 @@ def draw_sheet(evidence: Evidence, cleaned: CleanedLightCurve, result: SearchRes
     panels.transit(panel(3, LEFT, 0.345), views, signal, document)
     panels.odd_even(panel(3, 0.412, 0.544), panel(3, 0.556, 0.688), views, signal, document)
     panels.secondary(panel(3, 0.752, RIGHT), views, signal, document)
+    panels.half_orbit(panel(4, LEFT, 0.345), views, signal)
+    panels.single_transits(panel(4, 0.412, RIGHT), views, signal)
     for column in columns:
         column.draw(figure, above, total)
-    return _png(canvas)
+    return Sheet(_png(canvas), _pdf(figure, document))
 
 
 def _png(canvas: FigureCanvasAgg) -> bytes:
@@ -99,6 +113,13 @@ def _png(canvas: FigureCanvasAgg) -> bytes:
     picture = picture.quantize(COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     out = io.BytesIO()
     picture.save(out, format="PNG", compress_level=6, dpi=(DPI, DPI))
+    return out.getvalue()
+
+
+def _pdf(figure: Figure, document: Mapping[str, Any]) -> bytes:
+    out = io.BytesIO()
+    about = {"Title": document["name"], "Creator": "transit-hunter", "Producer": None, "CreationDate": None}
+    FigureCanvasPdf(figure).print_pdf(out, metadata=about)
     return out.getvalue()
 
 
@@ -146,10 +167,16 @@ def _texts(document: Mapping[str, Any]) -> tuple[Column, ...]:
     tests.heading("Vetting")
     if not document["vetting"]:
         tests.paragraph("no test was asked for")
-    for finding in document["vetting"]:
-        symbol, word = SYMBOLS[finding["status"]]
-        name = finding["test"].replace("_", " ")
-        tests.paragraph(f"{symbol} {word}", bold=True, then=short(f"{name}: {note_text(finding['note'])}", NOTE_LENGTH))
+    for finding in document["vetting"]:  # what was not run stands in its box
+        if finding["status"] in ("fail", "error"):
+            symbol, word = SYMBOLS[finding["status"]]
+            said = f"{test_name(finding)}: {note_text(finding['note'])}"
+            tests.paragraph(f"{symbol} {word}", bold=True, then=short(said, NOTE_LENGTH))
+    passed = [finding for finding in document["vetting"] if finding["status"] == "pass"]
+    if passed:
+        symbol, word = SYMBOLS["pass"]
+        tests.paragraph(f"{symbol} {word}", bold=True, then="; the page says more of each")
+        tests.grid([passed_text(finding) for finding in passed])
 
     unknown = Column(1092, 488)
     unknown.heading(f"Verdict: {document['verdict']['disposition'].replace('_', ' ')}")

@@ -1,8 +1,8 @@
-"""Publish a candidate: its three files appear together or not at all.
+"""Publish a candidate: its four files appear together or not at all.
 
 The files are rendered and synced under names that carry the worker's token, in ``.staging`` inside the folder.
 ``install`` first writes an undo note that names what it is about to replace, keeps the earlier files under
-staging names, renames the three into place, syncs the folder and only then retires the note. A failure undoes
+staging names, renames the four into place, syncs the folder and only then retires the note. A failure undoes
 it on the spot; after a kill or a power cut :func:`sweep` does the same from the note.
 """
 
@@ -22,15 +22,15 @@ from candidates.rows import complete
 from pipeline.types import CleanedLightCurve, Evidence, FoldedViews, SearchResult
 
 STAGING = ".staging"
-KINDS = ("png", "html", "json")  # in the order in which they appear: the JSON, which names the case, last
+KINDS = ("png", "pdf", "html", "json")  # in the order in which they appear: the JSON, which names the case, last
 INDEX = "index.html"
 NAME = re.compile(r"^[A-Za-z0-9._+=~-]+_p[0-9]+\.[0-9]{6}(_s[0-9]+)?$")
-FILE = re.compile(r"^(?P<name>[A-Za-z0-9._+=~-]+_p[0-9]+\.[0-9]{6}(_s[0-9]+)?)\.(json|png|html)$")
+FILE = re.compile(r"^(?P<name>[A-Za-z0-9._+=~-]+_p[0-9]+\.[0-9]{6}(_s[0-9]+)?)\.(json|png|pdf|html)$")
 INDEX_PART = re.compile(r"^index\.html\.[0-9]{1,9}\.part$")
 UNDO, DONE, EARLIER = ".undo", ".done", ".earlier"
 STAGED = re.compile(  # a token holds no dot, so a name always parses in one way
     r"^(?P<name>[A-Za-z0-9._+=~-]+_p[0-9]+\.[0-9]{6}(_s[0-9]+)?)\.(?P<token>[^.]+)"
-    r"\.(?P<ending>json|png|html|undo|undo\.part|done|(json|png|html)\.earlier)$"
+    r"\.(?P<ending>json|png|pdf|html|undo|undo\.part|done|(json|png|pdf|html)\.earlier)$"
 )
 
 
@@ -41,12 +41,12 @@ def token_name(token: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """Three files on the disk under staging names, ready to be renamed into place."""
+    """Four files on the disk under staging names, ready to be renamed into place."""
 
     folder: Path
     name: str
     token: str
-    files: Mapping[str, tuple[Path, str]]  # "json" | "png" | "html" -> (final path, sha256)
+    files: Mapping[str, tuple[Path, str]]  # "json" | "png" | "pdf" | "html" -> (final path, sha256)
 
     def _staged(self, kind: str) -> Path:
         return self.folder / STAGING / f"{self.name}.{self.token}.{kind}"
@@ -55,13 +55,13 @@ class Staged:
         return self.folder / STAGING / f"{self.name}.{self.token}{ending}"
 
     def install(self, step: Step = nothing) -> None:
-        """Rename the three files into place; after a failure the folder is as it was before.
+        """Rename the four files into place; after a failure the folder is as it was before.
 
         Parameters
         ----------
         step : callable
-            Called at every boundary: ``"undo noted"``, ``"earlier kept"``, ``"png renamed"``, ``"html renamed"``,
-            ``"json renamed"``, ``"candidates synced"``, ``"undo retired"``.
+            Called at every boundary: ``"undo noted"``, ``"earlier kept"``, ``"png renamed"``, ``"pdf renamed"``,
+            ``"html renamed"``, ``"json renamed"``, ``"candidates synced"``, ``"undo retired"``.
 
         Raises
         ------
@@ -158,13 +158,15 @@ def stage(
     document = to_json(evidence.document)
     sheet = draw_sheet(evidence, cleaned, result, views)
     step("sheet drawn")
-    page = render_page(evidence, sheet).encode("utf-8")
+    page = render_page(evidence, sheet.png).encode("utf-8")
     step("page rendered")
-    return stage_files(folder, evidence.name, {"json": document, "png": sheet, "html": page}, token, step)
+    return stage_files(
+        folder, evidence.name, {"json": document, "png": sheet.png, "pdf": sheet.pdf, "html": page}, token, step
+    )
 
 
 def stage_files(folder: Path, name: str, contents: Mapping[str, bytes], token: str, step: Step = nothing) -> Staged:
-    """Put a candidate's three files on the disk under staging names.
+    """Put a candidate's four files on the disk under staging names.
 
     Parameters
     ----------
@@ -173,7 +175,7 @@ def stage_files(folder: Path, name: str, contents: Mapping[str, bytes], token: s
     name : str
         From :func:`candidates.evidence.candidate_name`.
     contents : mapping
-        The bytes of ``json``, ``png`` and ``html``.
+        The bytes of ``json``, ``png``, ``pdf`` and ``html``.
 
     Raises
     ------

@@ -119,6 +119,17 @@ def note_text(text: str) -> str:
     return text.replace("+-", "±")
 
 
+def test_name(finding: Mapping[str, Any]) -> str:
+    """A test as a person names it."""
+    return str(finding["test"]).replace("_", " ")
+
+
+def passed_text(finding: Mapping[str, Any]) -> str:
+    """A test that passed, in few words: its significance where it has one."""
+    sigma = finding["sigma"]
+    return test_name(finding) + ("" if sigma is None else f" {sigma:.1f} σ".replace("-", "−"))
+
+
 def star_line(document: Document) -> str:
     """The star in one line."""
     star = document["target"]["star"]

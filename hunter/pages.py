@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from candidates.publish import write_index
+from candidates.publish import KINDS, write_index
 from hunter import crashpoints
 from hunter.settings import Settings
 from state.reading import Reader
@@ -25,7 +25,9 @@ def verify_files(folder: Path, recorded: Iterable[Mapping[str, Any]]) -> tuple[l
     problems: list[str] = []
     checked = 0
     for row in recorded:
-        for kind in ("json", "png", "html"):
+        for kind in KINDS:
+            if not row[f"{kind}_file"]:  # published before there was such a file
+                continue
             path = folder / row[f"{kind}_file"]
             checked += 1
             try:

@@ -127,6 +127,8 @@ class CandidateRow:
     json_sha256: str = ""
     png_file: str = ""
     png_sha256: str = ""
+    pdf_file: str = ""
+    pdf_sha256: str = ""
     html_file: str = ""
     html_sha256: str = ""
     published_at: float = 0.0

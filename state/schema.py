@@ -150,6 +150,8 @@ candidates = Table(
     Column("json_sha256", Text, nullable=False),
     Column("png_file", Text, nullable=False),
     Column("png_sha256", Text, nullable=False),
+    Column("pdf_file", Text, nullable=False, server_default=""),
+    Column("pdf_sha256", Text, nullable=False, server_default=""),
     Column("html_file", Text, nullable=False),
     Column("html_sha256", Text, nullable=False),
     Column("published_at", Double, nullable=False),

@@ -21,7 +21,7 @@ import numpy as np
 from state.status import StateError
 
 
-def digest_sheet(evidence, cleaned, result, views) -> bytes:
+def digest_sheet(evidence, cleaned, result, views):
     """A small PNG that shows the sha256 of everything the real sheet is drawn from, its times aside.
 
     Drawing takes a second of processor time, and one life in twelve does it. This sheet is stricter than the real
@@ -31,13 +31,14 @@ def digest_sheet(evidence, cleaned, result, views) -> bytes:
 
     from PIL import Image
 
+    from candidates.plots import Sheet
     from hunter.checkpoints import encode
 
     document = {name: block for name, block in evidence.document.items() if name != "run"}
     hashed = hashlib.sha256(json.dumps(document, sort_keys=True).encode() + encode((cleaned, result, views))).digest()
     out = io.BytesIO()
     Image.fromarray(np.frombuffer(hashed, dtype=np.uint8).reshape(4, 8)).save(out, format="PNG")
-    return out.getvalue()
+    return Sheet(out.getvalue(), hashed)
 
 
 def settings_of(home: str, given: dict):

@@ -199,7 +199,7 @@ def books(home: Path) -> dict[str, object]:
         "candidates": rows(
             home,
             "SELECT target_id, ephemeris_key, name, period, epoch, duration, depth, snr, sde, probability, "
-            "disposition, json_file, png_file, png_sha256, html_file FROM candidates ORDER BY name",
+            "disposition, json_file, png_file, png_sha256, pdf_sha256, html_file FROM candidates ORDER BY name",
         ),
         "results": rows(
             home,
@@ -224,7 +224,9 @@ def faults(home: Path) -> list[str]:
         found = state.check()
     known = set()
     for files in rows(
-        home, "SELECT json_file, json_sha256, png_file, png_sha256, html_file, html_sha256 FROM candidates"
+        home,
+        "SELECT json_file, json_sha256, png_file, png_sha256, pdf_file, pdf_sha256, "
+        "html_file, html_sha256 FROM candidates",
     ):
         for name, sha256 in zip(files[::2], files[1::2], strict=True):
             known.add(name)

@@ -153,7 +153,7 @@ CONFIRMED = Confirmation(
 
 
 def sheet_of(sky: SimpleNamespace, evidence=None) -> bytes:
-    return draw_sheet(evidence or evidence_of(sky), sky.cleaned, sky.result, sky.views)
+    return draw_sheet(evidence or evidence_of(sky), sky.cleaned, sky.result, sky.views).png
 
 
 @pytest.fixture(scope="module")
@@ -389,6 +389,15 @@ def test_the_sheet_is_1600_px_wide_and_the_same_for_the_same_input(sky, evidence
     assert sheet == sheet_of(make_sky())
     later = {**sky.run, "timings": {"search": 9.9}, "finished_at": "2030-01-01T00:00:00+00:00", "device": "gpu"}
     assert sheet == sheet_of(sky, evidence_of(sky, run=later))
+
+
+def test_the_sheet_is_one_page_of_pdf_too_the_same_for_the_same_input(sky, evidence):
+    one, two = (draw_sheet(evidence, sky.cleaned, sky.result, sky.views).pdf for _ in range(2))
+    assert one == two
+    assert one.startswith(b"%PDF")
+    assert one.count(b"/Type /Page ") == 1
+    assert b"CreationDate" not in one
+    assert len(one) < 1_500_000
 
 
 def test_another_signal_gives_another_sheet(sheet):
@@ -688,20 +697,20 @@ def staging_of(folder: Path) -> list[str]:
     return sorted(path.name for path in (folder / publish.STAGING).iterdir())
 
 
-def test_a_candidate_is_published_with_its_three_files(sky, evidence, tmp_path):
+def test_a_candidate_is_published_with_its_four_files(sky, evidence, tmp_path):
     passed: list[str] = []
     staged = publish.stage(tmp_path, evidence, sky.cleaned, sky.result, sky.views, "7-1", passed.append)
     assert contents_of(tmp_path, evidence.name) == {}
     staged.install(passed.append)
     staged.discard()
     found = contents_of(tmp_path, evidence.name)
-    assert sorted(found) == ["html", "json", "png"]
+    assert sorted(found) == ["html", "json", "pdf", "png"]
     for kind, (path, sha256) in staged.files.items():
         assert path == tmp_path / f"{evidence.name}.{kind}"
         assert hashlib.sha256(found[kind]).hexdigest() == sha256
     validate(parse(found["json"]))
     assert staging_of(tmp_path) == []
-    assert len(passed) == 24
+    assert len(passed) == 28
     assert publish.sweep(tmp_path, {evidence.name}) == []
 
 
@@ -775,12 +784,12 @@ def test_all_files_appear_or_none_when_the_process_is_killed_at_any_boundary(tmp
     root = str(Path(__file__).parents[1])
     done = subprocess.run([sys.executable, "-c", KILL, root, str(tmp_path), NAME], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) == 44  # 22 boundaries, once for a new candidate and once over an older one
+    assert int(done.stdout) == 52  # 26 boundaries, once for a new candidate and once over an older one
 
 
 def test_discarding_leaves_nothing_and_may_be_repeated(tmp_path):
     staged = publish.stage_files(tmp_path, NAME, CONTENTS, "1")
-    assert len(staging_of(tmp_path)) == 3
+    assert len(staging_of(tmp_path)) == 4
     staged.discard()
     staged.discard()
     assert staging_of(tmp_path) == []
@@ -843,7 +852,7 @@ def test_a_sweep_leaves_the_work_of_a_living_worker(tmp_path):
     staged.install()  # not committed yet: no record names it
     assert publish.sweep(tmp_path, set(), alive={"8-3"}) == []
     assert contents_of(tmp_path) == CONTENTS
-    assert len(publish.sweep(tmp_path, set())) == 4  # three files and the note
+    assert len(publish.sweep(tmp_path, set())) == 5  # four files and the note
 
 
 def test_two_workers_on_one_candidate_leave_one_whole_candidate(tmp_path):

@@ -1,4 +1,4 @@
-"""What an archive far away needs: releases, products, who waits for files; and messages that are owed.
+"""What an archive far away needs: releases, products, who waits for files; messages that are owed; the sheet as a PDF.
 
 A target whose files come from far away is ``remote``, and ``ready`` once they lie on the disk; those of a folder are
 always ready. The queue is read in two parts: what can be computed, and what has to be fetched.
@@ -19,6 +19,8 @@ def upgrade() -> None:
     op.add_column("targets", sa.Column("remote", sa.Boolean, nullable=False, server_default=sa.text("false")))
     op.add_column("targets", sa.Column("ready", sa.Boolean, nullable=False, server_default=sa.text("true")))
     op.add_column("workers", sa.Column("role", sa.Text, nullable=False, server_default="worker"))
+    op.add_column("candidates", sa.Column("pdf_file", sa.Text, nullable=False, server_default=""))
+    op.add_column("candidates", sa.Column("pdf_sha256", sa.Text, nullable=False, server_default=""))
     op.drop_index("targets_queue", "targets")
     op.drop_index("targets_suspects", "targets")
     front("targets_queue", "status = 'QUEUED' AND ready AND NOT suspect")
