@@ -1,11 +1,12 @@
 """The pages: one for each candidate and an index, self-contained, readable from disk, by keyboard and on a phone.
 
 Every text comes through the autoescaping of the templates; a Content-Security-Policy lets nothing load and no
-script run but the one in the template, named by its hash.
+script run but those of the template, named by their hashes. Charts are drawn by uPlot (MIT), which lies beside them.
 """
 
 import base64
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +21,7 @@ from candidates.rows import Row, ranked, row_of_record
 from pipeline.types import Evidence
 
 TEMPLATES = Path(__file__).with_name("templates")
+CHARTS = ("uplot.js", "closer.js")
 CURVE_WIDTH, CURVE_HEIGHT = 128, 40  # of a thumbnail, in its own units
 DISPOSITION_WORDS = {
     "candidate": "candidate",
@@ -45,22 +47,22 @@ def _templates() -> Environment:
     return environment
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def _asset(name: str) -> Markup:
     """A style sheet or script of ours, which needs no escaping."""
     return Markup((TEMPLATES / name).read_text(encoding="utf-8").strip())
 
 
 @lru_cache(maxsize=4)
-def _policy(script: str) -> str:
-    digest = base64.b64encode(hashlib.sha256(str(_asset(script)).encode()).digest()).decode()
+def _policy(*scripts: str) -> str:
+    digests = [base64.b64encode(hashlib.sha256(str(_asset(name)).encode()).digest()).decode() for name in scripts]
     return (
-        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
-        f"script-src 'sha256-{digest}'"
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; script-src "
+        + " ".join(f"'sha256-{digest}'" for digest in digests)
     )
 
 
-def render_page(evidence: Evidence, sheet: bytes) -> str:
+def render_page(evidence: Evidence, sheet: bytes, closer: Mapping[str, Any] | None = None) -> str:
     """The page of one candidate.
 
     Parameters
@@ -68,6 +70,8 @@ def render_page(evidence: Evidence, sheet: bytes) -> str:
     evidence : Evidence
     sheet : bytes
         The PNG of :func:`candidates.plots.draw_sheet`; it is put into the page.
+    closer : mapping, optional
+        From :func:`candidates.closer.closer_data`; without it the page has no charts.
 
     Returns
     -------
@@ -97,12 +101,21 @@ def render_page(evidence: Evidence, sheet: bytes) -> str:
             sides=(("for", "Speaks for it"), ("against", "Speaks against it"), ("unknown", "Not known")),
             command=command(evidence.name),
             decisions=DECISIONS,
+            closer=None if closer is None else script_data(closer),
+            averaged=0 if closer is None else closer["averaged"],
             style=_asset("style.css"),
+            chart_style=_asset("uplot.css"),
             script=_asset("page.js"),
-            policy=_policy("page.js"),
+            chart_scripts=[_asset(name) for name in CHARTS],
+            policy=_policy("page.js", *CHARTS),
         )
     )
     return page.encode("utf-8", "replace").decode("utf-8")
+
+
+def script_data(values: Mapping[str, Any]) -> Markup:
+    """Numbers as JSON that may stand inside a script element."""
+    return Markup(json.dumps(values, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"))
 
 
 def alternative_text(document: Mapping[str, Any]) -> str:

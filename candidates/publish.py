@@ -152,13 +152,14 @@ def stage(
     OSError
         From the disk; nothing is left in staging.
     """
+    from candidates.closer import closer_data
     from candidates.page import render_page  # the sheet needs matplotlib, the page jinja2: only who publishes pays
     from candidates.plots import draw_sheet
 
     document = to_json(evidence.document)
     sheet = draw_sheet(evidence, cleaned, result, views)
     step("sheet drawn")
-    page = render_page(evidence, sheet.png).encode("utf-8")
+    page = render_page(evidence, sheet.png, closer_data(evidence.document, cleaned, result, views)).encode("utf-8")
     step("page rendered")
     return stage_files(
         folder, evidence.name, {"json": document, "png": sheet.png, "pdf": sheet.pdf, "html": page}, token, step

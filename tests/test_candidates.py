@@ -20,9 +20,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from candidates import publish
+from candidates.closer import closer_data
 from candidates.drawing import BrokenTime, averages, clean_text, compress_peaks, thin, trapezoid, trapezoid_fit, wrap
 from candidates.evidence import build_evidence, candidate_name, dip, to_json
-from candidates.page import curve_path, render_index, render_page
+from candidates.page import curve_path, render_index, render_page, script_data
 from candidates.plots import draw_sheet
 from candidates.reading import BadEvidence, parse, read, schema, validate
 from candidates.rows import index_row
@@ -169,6 +170,11 @@ def evidence(sky):
 @pytest.fixture(scope="module")
 def sheet(sky, evidence):
     return sheet_of(sky, evidence)
+
+
+@pytest.fixture(scope="module")
+def closer(sky, evidence):
+    return closer_data(evidence.document, sky.cleaned, sky.result, sky.views)
 
 
 # evidence
@@ -578,13 +584,37 @@ def test_the_page_names_every_number_of_the_signal_and_every_test(evidence, shee
         assert text in page
 
 
-def test_the_script_is_the_one_that_the_policy_allows(evidence, sheet):
+def test_the_scripts_are_those_that_the_policy_allows(evidence, sheet, closer):
     import base64
 
-    for page in (render_page(evidence, sheet), render_index([index_row(evidence.document)])):
-        script = re.search(r"<script>(.*?)</script>", page, re.S)[1]
-        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-        assert f"script-src 'sha256-{digest}'" in Checker(page).policy
+    for page in (
+        render_page(evidence, sheet),
+        render_page(evidence, sheet, closer),
+        render_index([index_row(evidence.document)]),
+    ):
+        scripts = re.findall(r"<script>(.*?)</script>", page, re.S)
+        digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+        assert set(re.findall(r"'sha256-([^']+)'", Checker(page).policy)) >= set(digests)
+        assert len(scripts) == (3 if page.count("closer-data") else 1)
+
+
+def test_the_charts_of_a_page_hold_the_light_curve_to_a_second_and_a_ppm(sky, closer):
+    time = closer["start"] + np.cumsum(closer["steps"]) / 1e5
+    assert np.abs(time - sky.views.light_curve.time).max() < 1 / 86400
+    assert np.abs(np.array(closer["flat"]) / 1e6 + 1 - sky.views.light_curve.flux).max() <= 0.5e-6
+    assert closer["averaged"] == 1
+    assert max(closer["power"]) == pytest.approx(sky.result.power.max(), abs=0.01)
+    assert "</script" not in script_data({"x": "</script><script>alert(1)"})
+
+
+def test_a_long_light_curve_is_averaged_for_the_charts_and_the_page_says_so():
+    sky = make_sky(starts=tuple(1325.3 + 30.0 * number for number in range(8)))
+    evidence = evidence_of(sky)
+    found = closer_data(evidence.document, sky.cleaned, sky.result, sky.views)
+    assert found["averaged"] == 2
+    assert len(found["flat"]) == -(-len(sky.cleaned.flat) // 2) == len(found["steps"])
+    assert np.mean(found["flat"]) == pytest.approx(1e6 * (sky.views.light_curve.flux.mean() - 1), abs=1.0)
+    assert "each point is the mean of 2 cadences" in render_page(evidence, b"", found)
 
 
 HOSTILE = [
