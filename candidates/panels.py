@@ -376,16 +376,16 @@ def single_transits(axes: Axes, views: FoldedViews, signal: TransitSignal) -> No
     for place, which in enumerate(chosen):
         near = (number == which) & (np.abs(since) <= reach)
         level = np.median(curve.flux[near & ~inside]) if (near & ~inside).any() else 1.0
-        x, y = since[near] / (2.2 * reach) + place, curve.flux[near] - level
-        drawn.append((x, y, *averages(x, y, place + np.linspace(-0.5, 0.5, SINGLE_BINS + 1) / 1.1)))
+        at, dims = since[near] / (2.2 * reach) + place, curve.flux[near] - level
+        drawn.append((at, dims, *averages(at, dims, place + np.linspace(-0.5, 0.5, SINGLE_BINS + 1) / 1.1)))
     means, errors = (np.concatenate([part[item] for part in drawn]) for item in (3, 4))
     axes.set_xlim(-0.5, chosen.size - 0.5)
     factor = flux_axis(axes, fold_limits(signal.depth, means, errors))
-    points(axes, *(np.concatenate([part[item] for part in drawn]) * unit for item, unit in ((0, 1.0), (1, factor))),
-           colour=CLOUD, size=2.0)  # fmt: skip
+    x, y = (np.concatenate([part[item] for part in drawn]) for item in (0, 1))
+    points(axes, x, y * factor, CLOUD, 2.0)
     width = 0.25 * signal.duration / reach / 1.1
-    for place, (_, _, x, mean, error) in enumerate(drawn):
-        average_points(axes, x, mean * factor, error * factor)
+    for place, (_, _, at, mean, error) in enumerate(drawn):
+        average_points(axes, at, mean * factor, error * factor)
         axes.plot([place - width, place + width], [-signal.depth * factor] * 2, color=TRANSIT, linewidth=1.5, zorder=5)
         if place:
             axes.axvline(place - 0.5, color=GREY, linewidth=0.7, zorder=1)
