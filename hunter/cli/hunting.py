@@ -371,7 +371,7 @@ def demo(
     stars: Annotated[int, typer.Option(min=6, max=2000, help="Simulated stars in the sector.")] = 16,
     seed: Annotated[int, typer.Option(help="Another number, another sky.")] = 1,
 ) -> None:
-    """Show a whole hunt offline: a small simulated sector is hunted, scored, and its pages written."""
+    """Show the whole offline: a replica of MAST releases a simulated sector, the daemon notices and hunts it."""
     from hunter.demo import show
 
     sys.exit(show(home or Path("hunter-demo"), stars, seed))
