@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+import pipeline.pixels.evidence
 import pipeline.types
 from candidates.files import fsync_folder, sha256_of
 from hunter.archives.base import Fetched
@@ -36,6 +37,7 @@ NOUNS: dict[str, type] = {
     for name, thing in vars(pipeline.types).items()
     if isinstance(thing, type) and (dataclasses.is_dataclass(thing) or issubclass(thing, StrEnum))
 } | {"Fetched": Fetched, "Confirmation": Confirmation}
+NOUNS |= {noun.__name__: noun for noun in pipeline.pixels.evidence.NOUNS}
 
 
 # the fields of all nouns: where a noun has another shape than it had, what was stored of it is not read any more

@@ -112,13 +112,14 @@ TABLES = LIGHT | {
     "search": "pipeline.search:SearchSettings",
     "fold": "pipeline.fold:FoldSettings",
     "vet": "pipeline.vet:VetSettings",
+    "pixels": "pipeline.pixels.settings:PixelSettings",
     "drift": "models.drift:DriftSettings",
     "logs": "hunter.logs:LogSettings",
     "metrics": "hunter.metrics:MetricsSettings",
     "daemon": "hunter.schedule:DaemonSettings",
 }
 # what decides a target's result, beside its files: another value asks for another hunt
-DECISIVE = ("hunt", "archive", "clean", "detrend", "search", "search.confirm", "fold", "vet", "score")
+DECISIVE = ("hunt", "archive", "clean", "detrend", "search", "search.confirm", "fold", "vet", "pixels", "score")
 
 
 @dataclass(frozen=True, slots=True)
