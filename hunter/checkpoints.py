@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+import pipeline.contamination
 import pipeline.pixels.evidence
 import pipeline.types
 from candidates.files import fsync_folder, sha256_of
@@ -37,7 +38,7 @@ NOUNS: dict[str, type] = {
     for name, thing in vars(pipeline.types).items()
     if isinstance(thing, type) and (dataclasses.is_dataclass(thing) or issubclass(thing, StrEnum))
 } | {"Fetched": Fetched, "Confirmation": Confirmation}
-NOUNS |= {noun.__name__: noun for noun in pipeline.pixels.evidence.NOUNS}
+NOUNS |= {noun.__name__: noun for noun in (*pipeline.pixels.evidence.NOUNS, *pipeline.contamination.NOUNS)}
 
 
 # the fields of all nouns: where a noun has another shape than it had, what was stored of it is not read any more
@@ -195,9 +196,9 @@ def digest_of(*parts: object) -> str:
     return hashlib.sha256("\0".join(str(part) for part in parts).encode()).hexdigest()[:32]
 
 
-def inputs_of(files: str, decided: str) -> str:
-    """What a target is hunted from: a digest of its files, and one of the settings that decide its result."""
-    return f"{digest_of(files)}:{decided}"
+def inputs_of(files: str, decided: str, field: str = "") -> str:
+    """What a target is hunted from: a digest of its files, one of the settings that decide its result, its field."""
+    return f"{digest_of(files)}:{decided}" + (f":{digest_of(field)}" if field else "")
 
 
 def files_of(inputs: str) -> str:

@@ -92,7 +92,7 @@ def queue(state: State, found: Iterable[FoundTarget], settings: Settings, now: f
             NewTarget(
                 kind=item.target.kind,
                 key=item.target.key,
-                inputs=checkpoints.inputs_of(item.inputs, decided),
+                inputs=checkpoints.inputs_of(item.inputs, decided, item.field),
                 priority=item.priority,
                 sources=item.sources,
                 star=asdict(item.target.star),

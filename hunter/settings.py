@@ -104,6 +104,7 @@ LIGHT = {
 TABLES = LIGHT | {
     "archive": "hunter.archives.settings:ArchiveSettings",
     "watch": "hunter.archives.settings:WatchSettings",
+    "field": "hunter.archives.settings:FieldSettings",
     "network": "hunter.network.settings:NetworkSettings",
     "files": "hunter.network.settings:FilesSettings",
     "device": "hunter.device:DeviceSettings",

@@ -19,7 +19,7 @@ def open_archive(settings: "Settings", sectors: Collection[int] = ()) -> "Folder
         If none is named.
     """
     from hunter.archives.folder import FolderArchive
-    from hunter.archives.settings import FAR
+    from hunter.archives.settings import FAR, models_folder
     from hunter.settings import SettingsError
 
     if not settings.archive.source:
@@ -34,4 +34,5 @@ def open_archive(settings: "Settings", sectors: Collection[int] = ()) -> "Folder
             f"{folder} does not exist: name a folder of light curves with --archive or [archive] source"
         )
     index = settings.home / "cache" / "index.jsonl"
-    return FolderArchive(folder, settings.archive, settings.hunt.combine, index, sectors=sectors)
+    models = models_folder(settings.home)
+    return FolderArchive(folder, settings.archive, settings.hunt.combine, index, sectors=sectors, models=models)

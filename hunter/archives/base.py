@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pipeline.errors import ArchiveUnavailable
 from pipeline.types import Observation, Product, Star, Target
+
+if TYPE_CHECKING:
+    from hunter.field import Field
 
 
 class ArchiveEmpty(ValueError):
@@ -21,10 +24,11 @@ class FoundTarget:
     """A target the archive holds, and the files that speak of it."""
 
     target: Target
-    sources: tuple[str, ...]  # URIs, sorted; for a folder they are absolute paths
+    sources: tuple[str, ...]  # URIs, sorted; for a folder absolute paths, and "pixels:" before those of pixel files
     inputs: str  # sha256 of what would be hunted: path, size and modification time of every source
     priority: float = 0.0  # larger is hunted earlier; how far the star is brighter than 20th magnitude
     remote: bool = False  # its sources are far away: the courier fetches them first
+    field: str = ""  # sha256 of the pixel files that lie beside them; of what is far away it is not known yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,4 +63,12 @@ class Archive(Protocol):
 
     def read(self, product: Product) -> Observation:
         """Read one checked product as its file gives it."""
+        ...
+
+    def field_key(self, target: Target, sources: Sequence[str]) -> str:
+        """Name what lies here of the field around a target: another name, another field; "" where nothing does."""
+        ...
+
+    def field_of(self, target: Target, sources: Sequence[str], products: Sequence[Product]) -> "Field":
+        """Read the field around a target, as far as it lies here; what is damaged or missing is told in its notes."""
         ...

@@ -15,8 +15,9 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hunter.archives import formats
+from hunter.archives import formats, pixel_files
 from hunter.archives.base import ArchiveEmpty, Fetched, FoundTarget
 from hunter.archives.choosing import choose, rank
 from hunter.archives.fits_file import inflate_head
@@ -25,22 +26,31 @@ from hunter.archives.identity import Identity, merge
 from hunter.archives.readers.table import NotALightCurve
 from hunter.archives.settings import ArchiveSettings
 from pipeline.errors import ArchiveUnavailable, UnusableData
-from pipeline.types import Observation, Product, Star, Target
+from pipeline.sky import separation
+from pipeline.types import Observation, Product, Star, Target, TargetPixels
+
+if TYPE_CHECKING:
+    from hunter.field import Field
 
 __all__ = ["ArchiveSettings", "FolderArchive"]
 
 log = logging.getLogger(__name__)
 
-INDEX_VERSION = 1  # raised when identities are read in another way
+INDEX_VERSION = 2  # raised when identities are read in another way
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".dat", ".tbl", ".lc", ".ecsv")
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".tar.gz", ".7z", ".rar", ".fits.fz", ".fits.bz2", ".fits.xz", ".fits.zst")
 UNWRITABLE_NAME = "its name holds characters that cannot be written: rename it"
 NAMED_AT_MOST = 5  # files named in a line of text
+PIXELS_AT = "pixels:"  # before the path of a source that holds pixels and no light curve
+SAME_PLACE = 10.0  # arcsec within which the middle of a cut-out, which names no star, is that of a target
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What the index remembers of one file; exactly one of the last three is set."""
+    """What the index remembers of one file; exactly one of the last three is set, or the first two of them for pixels.
+
+    Pixels are no light curve, and are refused for that where no light curve of their star and sector lies here.
+    """
 
     path: str  # relative to the folder, as text
     size: int
@@ -48,6 +58,10 @@ class Entry:
     identity: Identity | None = None
     refusal: str = ""  # it claims to be data: a target that will end with this reason
     foreign: str = ""  # it does not: left aside
+
+    @property
+    def holds_pixels(self) -> bool:
+        return self.identity is not None and bool(self.refusal)
 
 
 class FolderArchive:
@@ -66,6 +80,8 @@ class FolderArchive:
         Only these sectors (quarters, campaigns); empty is all.
     only : collection of Path
         Only these files; empty is all.
+    models : Path, optional
+        Where official models of a star's image lie.
 
     Attributes
     ----------
@@ -82,6 +98,7 @@ class FolderArchive:
         *,
         sectors: Collection[int] = (),
         only: Collection[Path] = (),
+        models: Path | None = None,
     ) -> None:
         if combine not in ("all", "sector"):
             raise ValueError(f"combine is {combine!r}: choose all or sector")
@@ -91,6 +108,7 @@ class FolderArchive:
         self.combine = combine
         self.index = index
         self.sectors = frozenset(sectors)
+        self.models = models
         self.only = frozenset(os.path.relpath(path, self._root) for path in only)
         self.ignored: tuple[tuple[str, str], ...] = ()
         self._fresh = Fresh()
@@ -106,10 +124,12 @@ class FolderArchive:
         entries = self._entries()
         self.ignored = tuple((entry.path, entry.foreign) for entry in entries if entry.foreign)
         found: dict[tuple[str, str], list[Entry]] = {}
+        beside = self._pixels_beside(entries)
+        attached = {entry.path for files in beside.values() for entry in files}
         for entry in entries:
-            if not entry.foreign and self._wanted(entry):
+            if not entry.foreign and entry.path not in attached and self._wanted(entry):
                 identity = entry.identity
-                key = ("FILE", entry.path) if identity is None else (
+                key = ("FILE", entry.path) if identity is None or entry.holds_pixels else (
                     identity.kind, identity.target_key(entry.path, self.combine)
                 )  # fmt: skip
                 found.setdefault(key, []).append(entry)
@@ -120,18 +140,100 @@ class FolderArchive:
             raise ArchiveEmpty(self._nothing())
         for (kind, name), files in sorted(found.items()):
             files.sort(key=lambda entry: entry.path)
-            identities = [e.identity for e in files if e.identity is not None]
+            identities = [e.identity for e in files if e.identity is not None and not e.holds_pixels]
             identities.sort(key=lambda identity: rank(identity, self.settings.prefer))
             star = reduce(merge, (identity.star for identity in identities), Star())
-            digest = hashlib.sha256(json.dumps([(e.path, e.size, e.mtime_ns) for e in files]).encode()).hexdigest()
+            digest = _digest(files)
             priority = 0.0 if star.tmag is None else max(0.0, 20.0 - star.tmag)
+            around = beside.get((kind, name), [])
             sources = tuple(str(self._root / e.path) for e in files)
-            yield FoundTarget(Target(kind, name, star), sources, digest, priority)
+            sources += tuple(f"{PIXELS_AT}{self._root / e.path}" for e in around)
+            yield FoundTarget(Target(kind, name, star), sources, digest, priority, field=_digest(around))
 
     def _wanted(self, entry: Entry) -> bool:
         if self.only and entry.path not in self.only:
             return False
         return not self.sectors or (entry.identity is not None and entry.identity.sector in self.sectors)
+
+    # ---- pixels beside light curves
+
+    def pixels(self, sources: Sequence[str], sectors: Collection[int] = ()) -> tuple[TargetPixels, ...]:
+        """The pixels among the sources of a target, whole ones, in order of sector; of these sectors, if any are named.
+
+        Raises
+        ------
+        ArchiveUnavailable
+            If the disk failed to answer.
+        """
+        return self._read_pixels(sources, sectors)[0]
+
+    def field_key(self, target: Target, sources: Sequence[str]) -> str:
+        """Name the pixel files of a target by path, size and time of change; "" where there are none."""
+        paths = _pixel_paths(sources)
+        told = [(str(path), (signature(path) or ())[2:4]) for path in paths]  # size, and time of change
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest() if paths else ""
+
+    def field_of(self, target: Target, sources: Sequence[str], products: Sequence[Product]) -> "Field":
+        """Read the pixels that lie beside these products; a folder holds no catalogue of their neighbours.
+
+        Raises
+        ------
+        ArchiveUnavailable
+            If the disk failed to answer.
+        """
+        from hunter.field import gathered
+
+        sectors = [product.sector for product in products if product.sector is not None]
+        images, notes = self._read_pixels(sources, sectors)
+        return gathered(target, images, (), self.models, {product: Path(product.uri) for product in products}, notes)
+
+    def _read_pixels(
+        self, sources: Sequence[str], sectors: Collection[int]
+    ) -> tuple[tuple[TargetPixels, ...], list[str]]:
+        """The best pixel file of each sector that is whole, and why others are not."""
+        found: dict[int | None, list[tuple[tuple, Path]]] = {}
+        for path in _pixel_paths(sources):
+            identity = pixel_files.identify(path)
+            sector = None if identity is None else identity.sector
+            if identity is None or not sectors or sector in sectors:
+                rank = () if identity is None else _rank_of_pixels(identity)
+                found.setdefault(sector, []).append((rank, path))
+        read: list[TargetPixels] = []
+        notes: list[str] = []
+        for sector in sorted(found, key=lambda sector: sector or 0):
+            for _, path in sorted(found[sector], reverse=True):
+                try:
+                    read.append(pixel_files.read(path))
+                    break
+                except UnusableData as error:
+                    notes.append(f"{path.name}: {error}")
+        return tuple(read), notes
+
+    def _pixels_beside(self, entries: Sequence[Entry]) -> dict[tuple[str, str], list[Entry]]:
+        """The pixel files of each target of which a light curve of the same sector lies here."""
+        if not any(entry.holds_pixels for entry in entries):
+            return {}
+        targets: dict[tuple[str, str, str, int | None], tuple[str, str]] = {}
+        places: dict[int | None, list[tuple[Star, tuple[str, str]]]] = {}
+        for entry in entries:
+            identity = entry.identity
+            if identity is None or entry.holds_pixels or entry.foreign or not self._wanted(entry):
+                continue
+            name = (identity.kind, identity.target_key(entry.path, self.combine))
+            targets[identity.kind, identity.key, identity.mission, identity.sector] = name
+            places.setdefault(identity.sector, []).append((identity.star, name))
+        beside: dict[tuple[str, str], list[Entry]] = {}
+        for entry in entries:
+            if not entry.holds_pixels or entry.identity is None:
+                continue
+            identity = entry.identity
+            found = targets.get((identity.kind, identity.key, identity.mission, identity.sector))
+            if found is None and not identity.key:
+                near = (name for star, name in places.get(identity.sector, []) if _same_place(star, identity.star))
+                found = next(near, None)
+            if found is not None:
+                beside.setdefault(found, []).append(entry)
+        return beside
 
     def fetch(self, target: Target, sources: Sequence[str]) -> Fetched:
         """Check the files of one target and keep one product for each sector.
@@ -145,7 +247,7 @@ class FolderArchive:
         ArchiveUnavailable
             If the disk failed to answer for one of them.
         """
-        paths = {source: Path(source) for source in sources}
+        paths = {source: Path(source) for source in sources if not source.startswith(PIXELS_AT)}
         return choose(target, paths, self.settings, self.combine, self._identify_source, self._check_source)
 
     def read(self, product: Product) -> Observation:
@@ -355,12 +457,34 @@ def _look(path: Path, relative: str, facts: os.stat_result) -> Entry:
     except NotALightCurve as error:
         return replace(entry, foreign=str(error))
     except UnusableData as error:
-        if _claims_data(path) or name.endswith(ARCHIVE_SUFFIXES):
-            return replace(entry, refusal=str(error))
+        pixels = pixel_files.identify(path)
+        if pixels is not None or _claims_data(path) or name.endswith(ARCHIVE_SUFFIXES):
+            return replace(entry, refusal=str(error), identity=pixels)
         return replace(entry, foreign=str(error))
     except ArchiveUnavailable as error:
         # a target all the same: fetching it says that the disk did not answer, and it is tried again
         return Entry(entry.path, 0, 0, refusal=str(error))
+
+
+def _digest(files: Sequence[Entry]) -> str:
+    """Name some files by path, size and time of change; "" for none."""
+    told = [(entry.path, entry.size, entry.mtime_ns) for entry in files]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest() if told else ""
+
+
+def _pixel_paths(sources: Sequence[str]) -> list[Path]:
+    return [Path(source.removeprefix(PIXELS_AT)) for source in sources if source.startswith(PIXELS_AT)]
+
+
+def _rank_of_pixels(identity: Identity) -> tuple:
+    """What orders pixel files of one sector, the best last: own images before cut-outs, two minutes, newest release."""
+    return identity.author != "TESSCUT", -abs((identity.cadence_seconds or 1e9) - 120.0), identity.release
+
+
+def _same_place(star: Star, other: Star) -> bool:
+    if star.ra is None or star.dec is None or other.ra is None or other.dec is None:
+        return False
+    return separation(star.ra, star.dec, other.ra, other.dec) <= SAME_PLACE
 
 
 def _head(path: Path) -> bytes:

@@ -1,6 +1,7 @@
-"""The [archive] and [watch] tables."""
+"""The [archive], [watch] and [field] tables."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le
@@ -43,3 +44,18 @@ class WatchSettings:
     # light curves to hunt, the most wanted first
     products: tuple[Literal["SPOC-120", "SPOC-20", "TESS-SPOC"], ...] = ("SPOC-120",)
     favourites: str = ""  # a file with one TIC a line: these go first
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSettings:
+    """The [field] table: what is fetched around a candidate, so that it is looked at in pixels."""
+
+    fetch: bool = True  # pixels and neighbours of candidates from an archive far away
+    sectors: Annotated[int, Ge(1), Le(100)] = 4  # whose pixels are fetched, the newest; 48 MB each
+    radius_arcsec: Annotated[float, Gt(0), Le(600)] = 180.0  # stars of the TESS Input Catalog so near are neighbours
+    cut_out_pixels: Annotated[int, Ge(5), Le(50)] = 11  # side of a cut-out, where there is no target pixel file
+
+
+def models_folder(home: Path) -> Path:
+    """Where the official models of a star's image lie; safe to delete."""
+    return home / "cache" / "prf"

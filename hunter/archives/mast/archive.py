@@ -15,6 +15,8 @@ from hunter.archives.fresh import Fresh, signature
 from hunter.archives.identity import Identity, merge
 from hunter.archives.mast.offers import found_targets
 from hunter.archives.mast.ranking import Ranking
+from hunter.archives.settings import models_folder
+from hunter.field import Field, fetched_field, fetched_key
 from hunter.settings import Settings
 from hunter.supply import file_store, gone_note, split
 from pipeline.errors import UnusableData
@@ -122,6 +124,21 @@ class MastArchive:
             raise FilesGone(f"{product.uri} is not here any more")
         observation = self._fresh.take(product, path)
         return formats.read(product, self.settings.archive.columns, path) if observation is None else observation
+
+    def field_key(self, target: Target, sources: Sequence[str]) -> str:
+        """Name what was fetched of the field around a target; "" before that."""
+        return fetched_key(self._store, target)
+
+    def field_of(self, target: Target, sources: Sequence[str], products: Sequence[Product]) -> Field:
+        """Read what was fetched of the field around a target.
+
+        Raises
+        ------
+        ArchiveUnavailable
+            If the disk failed to answer.
+        """
+        light_curves = {product: self._store.place(*split(product.uri)) for product in products}
+        return fetched_field(self._store, models_folder(self.settings.home), target, light_curves)
 
     def _check(self, source: str, path: Path) -> formats.Checked:
         seen = signature(path)

@@ -26,6 +26,7 @@ CAOM = "Mast.Caom.Filtered"
 CAOM_COLUMNS = "Mast.Caom.Cone"  # the name under which the columns of CAOM are described
 PRODUCTS = "Mast.Caom.Products"
 TIC = "Mast.Catalogs.Filtered.Tic.Rows"
+TIC_CONE = "Mast.Catalogs.TIC.Cone"
 PAGE = 50_000  # rows; more are sent in several pages
 MOST_ROWS = 500_000  # above, the portal breaks the connection
 OBSERVATIONS_AT_ONCE = 500
@@ -145,6 +146,18 @@ class Portal:
                     raise ArchiveUnavailable(f"unknown: TIC {row['ID']} was sent and not asked for")
                 found[tic] = star_of(row)
         return found
+
+    def neighbours(self, ra: float, dec: float, radius: float) -> list[Row]:
+        """Every star that the TESS Input Catalog has within ``radius`` arcsec of a place given in degrees.
+
+        Rows as they are sent: those with ID, ra, dec, pmRA, pmDEC, Tmag and contratio, the target among them. An empty
+        answer is unknown: there is a star wherever one asks.
+        """
+        wanted = ("ID", "ra", "dec", "pmRA", "pmDEC", "Tmag", "contratio")
+        rows = self._ask(TIC_CONE, {"ra": ra, "dec": dec, "radius": radius / 3600}, wanted, use_json=False)
+        if not rows:
+            raise ArchiveUnavailable(f"unknown: {TIC_CONE} has no star within {radius:g} arcsec of {ra:.5f} {dec:+.5f}")
+        return rows
 
     # ---- how
 
