@@ -18,6 +18,10 @@ class Budget:
         path.write_text(f"{limit:020d}")
         return cls(path)
 
+    def of_role(self, role: str) -> "Budget":
+        """The budget of the same night for others of the crew."""
+        return Budget(self.path.with_name(f"{role}.budget"))
+
     def take(self, wanted: int) -> int:
         """Take as much of ``wanted`` as is left; returns how much."""
         return self._change(lambda left: max(0, min(wanted, left)))

@@ -4,6 +4,9 @@ It claims targets whose files are still far away, in the order in which workers 
 when every file is here and has passed every check. It keeps only so far ahead as the settings allow, makes room among
 files that nobody needs, and rests while the archive is down: an outage costs no target an attempt. Errands (a poll for
 releases, the catalogues) are asked for by the daemon's timers and run in one thread beside the fetching.
+
+Of a candidate it brings the field too, pixels and neighbours, one candidate at a time. The candidate waits for nothing:
+it was published without them, keeps its status meanwhile, and is queued again when all of it is here.
 """
 
 import json
@@ -19,15 +22,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from hunter import crashpoints, logs, worker
+from hunter.checkpoints import files_of
+from hunter.field_supply import FieldBrought, FieldSupplier
 from hunter.network.errors import Busy, Corrupt, Denied, HostDown, Missing
 from hunter.outcomes import Failure, disk_is_full, judge
 from hunter.settings import Settings
-from hunter.supply import Supplier
+from hunter.supply import FarSupplier, Supplier
 from pipeline.errors import ArchiveUnavailable
 from state.products import Products
 from state.rows import Claim, FetchedProduct
 from state.status import StateError, Status
 from state.store import End, State
+from state.survivors import Survivor, Survivors
 
 TURN = 0.2  # seconds between looks
 LOOK = 1.0  # seconds until it is looked again whether anything is wanted, where nothing was
@@ -62,6 +68,10 @@ class Courier:
         Wait for more when nothing is wanted.
     describe : callable, optional
         What a catalogue knows of the stars of these claims, by the number of the target.
+    fields : FieldSupplier, optional
+        What brings the fields of candidates; without it nobody asks for them.
+    pay_back : callable
+        Called with the number of targets that are queued again: a bounded night has room for them besides.
     turn : float
         Seconds between looks.
     """
@@ -75,9 +85,15 @@ class Courier:
         *,
         forever: bool = False,
         describe: Callable[[Iterable[Claim]], dict[int, dict[str, float | None]]] = lambda claims: {},
+        fields: FieldSupplier | None = None,
+        pay_back: Callable[[int], None] = lambda targets: None,
         turn: float = TURN,
     ) -> None:
         self.settings, self.state, self.supplier, self.duty = settings, state, supplier, duty
+        self.fields = fields if settings.field.fetch else None
+        self.pay_back = pay_back
+        self.survivors = Survivors(state)
+        self._look_for_fields = 0.0  # monotonic; no field was wanted a moment ago
         self.forever, self.describe, self.turn = forever, describe, turn
         self.name = f"courier-{socket.gethostname()}-{os.getpid()}-{time.time_ns() % 10**9:09d}"
         self.products = Products(state)
@@ -102,20 +118,30 @@ class Courier:
         connections = self.settings.network.connections
         in_hand: dict[Future[Brought], Claim] = {}
         total, said, told = 0, 0.0, 0.0
+        field: Future[FieldBrought] | None = None
+        survivor: Survivor | None = None
         with ThreadPoolExecutor(connections, thread_name_prefix="fetch") as pool:
             while True:
                 stopping = self.duty.stop()
                 if stopping:  # what has not begun goes back at once; what has is ended
                     unbegun = [future for future in in_hand if future.cancel()]
                     self.state.release([in_hand.pop(future) for future in unbegun], self.duty.now())
-                    if not in_hand:
+                    if field is not None and field.cancel():
+                        field = None
+                    if not in_hand and field is None:
                         break
                 else:
                     # two for each connection: one on its way, one to follow
                     for claim in self._claim(4 * connections - len(in_hand), in_hand):
                         in_hand[pool.submit(self._bring, claim)] = claim
-                    if not in_hand and not busy() and not self._more():
+                    if field is None and (survivor := self._survivor()) is not None:
+                        field = pool.submit(self._bring_field, survivor)
+                    if not in_hand and field is None and not busy() and not self._more():
                         break
+                if field is not None and field.done():
+                    assert survivor is not None
+                    self._settle_field(survivor, field)
+                    field = None
                 if in_hand:
                     done, _ = wait(in_hand, timeout=self.turn, return_when=FIRST_COMPLETED)
                     brought = [future.result() for future in done]
@@ -185,6 +211,8 @@ class Courier:
     def _more(self) -> bool:
         """Whether to wait for more: a daemon always does, a night while something rests that will be wanted."""
         if self.forever:
+            return True
+        if self.fields is not None and self.survivors.any(self.duty.now()):
             return True
         return not self.spent and (time.monotonic() < self.rest_until or self.state.wanted())
 
@@ -295,6 +323,63 @@ class Courier:
             next_at=next_at,
         )
 
+    # ------------------------------------------------------------------------------------------ fields of candidates
+
+    def _survivor(self) -> Survivor | None:
+        """The candidate whose field is to be brought next."""
+        if self.fields is None or time.monotonic() < max(self.rest_until, self._look_for_fields):
+            return None
+        found = self.survivors.wanted(self.duty.now())
+        if not found:
+            self._look_for_fields = time.monotonic() + LOOK
+            return None
+        if reason := self.fields.pause(self.products):
+            self._rest(FULL_REST, reason, "room")
+            return None
+        crashpoints.at("field wanted")
+        return found[0]
+
+    def _bring_field(self, survivor: Survivor) -> FieldBrought:
+        """Have the whole field of a candidate here; runs in a thread, and touches the record in no way."""
+        assert self.fields is not None
+        logs.bind(target=survivor.name, phase="field")
+        self.duty.report("phase", ("field", survivor.name))
+        return self.fields.bring(survivor)
+
+    def _settle_field(self, survivor: Survivor, field: Future[FieldBrought]) -> None:
+        """Record a field that is here, and queue its target again; or when it is to be asked for again."""
+        now = self.duty.now()
+        error = field.exception()
+        if error is None:
+            brought = field.result()
+            crashpoints.at("field files renamed")
+            self.products.enter([listed for listed, _ in brought.files], now)
+            self.products.fetched([file for _, file in brought.files], now)
+            crashpoints.at("field files recorded")
+            again = not brought.made.empty
+            if self.survivors.settled(survivor, files_of(survivor.inputs), brought.listed, now, again=again) and again:
+                self.pay_back(1)
+            crashpoints.at("field settled")
+            for reason in brought.made.missing:
+                self.state.log("info", "field", f"{survivor.name}: {reason}", now, target_id=survivor.id)
+            return
+        if isinstance(error, HostDown | Busy):
+            self._rest(max(0.0, error.until - now), str(error))
+            return
+        if disk_is_full(error) or (isinstance(error, OSError) and not isinstance(error, ConnectionError)):
+            self._rest(FULL_REST, f"nothing can be stored: {error}", "room")
+            return
+        if isinstance(error, StateError) or not isinstance(error, Exception):
+            raise error
+        waits = self.settings.engine.defer_hours
+        # our fault may last until we are mended: it is not repeated all night
+        ours = not isinstance(error, ArchiveUnavailable)
+        hours = max(waits) if ours else waits[min(survivor.tries, len(waits) - 1)]
+        self.survivors.put_off(survivor, now + random.uniform(3600 * hours, 1.25 * 3600 * hours))
+        words = "".join(traceback.format_exception(error)) if ours else str(error)
+        level = "error" if ours else "warning"
+        self.state.log(level, "field", f"{survivor.name}: {words}", now, target_id=survivor.id)
+
     def _rest(self, seconds: float, reason: str, kind: str = "archive") -> None:
         """Claim nothing for so long, and say once why: the archive, or the room that files need."""
         self.rest_until = max(self.rest_until, time.monotonic() + seconds)
@@ -358,18 +443,36 @@ def main(settings: Settings, connection: Any, flags: Any, budget: Any) -> None:
     worker.serve_parent(connection, lambda report: _live(settings, connection, flags, budget, report))
 
 
+def forget_lost_lists(state: State, supplier: FarSupplier) -> None:
+    """Have fields fetched again whose lists do not lie here any more: the cache was deleted."""
+    supplier.products.gone([uri for uri, path in Survivors(state).lists() if not supplier.store.at(path).exists()])
+
+
 def _live(settings: Settings, connection: Any, flags: Any, budget: Any, report: worker.Report) -> int:
     from hunter.errands import errand_runner
-    from hunter.supply import FarSupplier, describer, open_door
+    from hunter.supply import describer, open_door, open_portal
 
     state = State.open(settings.database, synchronous=settings.state.synchronous, step=crashpoints.at, check=False)
     duty = worker.Duty(report=report, stop=flags.is_set)
+    pay_back: Callable[[int], None] = lambda targets: None  # noqa: E731
     if budget is not None:
         duty.allow, duty.give_back = budget.take, budget.give_back
+        pay_back = budget.of_role("worker").give_back
     door = open_door(settings, state)
     supplier, describe = FarSupplier(settings, state, door), describer(settings, door)
+    fields = FieldSupplier(settings, door, open_portal(settings, door))
     supplier.store.sweep(supplier.products)
-    courier = Courier(settings, state, supplier, duty, forever=flags.forever, describe=describe)
+    forget_lost_lists(state, supplier)
+    courier = Courier(
+        settings,
+        state,
+        supplier,
+        duty,
+        forever=flags.forever,
+        describe=describe,
+        fields=fields,
+        pay_back=pay_back,
+    )
     with worker.enrolled(state, courier.name, settings, duty.now, role="courier"):
         errands = Errands(connection, errand_runner(settings, state, door), report)
         return courier.live(errands.busy)

@@ -23,6 +23,7 @@ from hunter.outcomes import DiskFull
 from hunter.settings import Settings
 from state.status import Status
 from state.store import State
+from state.survivors import Survivors
 
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 600.0  # seconds before a child that can't go on is started again
 WORDS = 20  # answers of errands that are kept until somebody asks for them
@@ -158,6 +159,7 @@ class Crew:
         ready = queue["ready"] + queue["suspects"]
         wanted = queue["queued"] > queue["ready"] or bool(self._errands)
         fetching = self.remote and (wanted or self.forever) and not self._spent("courier")
+        fetching = fetching or self._fields_wanted()
         self.flags.expect_more(self.forever or (fetching and wanted) or self._count("courier") > 0)
         if (fetching or self._errands) and not self._count("courier") and self._may_start("courier"):
             self._start("courier")
@@ -176,6 +178,10 @@ class Crew:
     def remote(self) -> bool:
         """Whether files come from far away."""
         return self.settings.archive.source in FAR
+
+    def _fields_wanted(self) -> bool:
+        """Whether there are candidates whose pixels are still far away."""
+        return self.remote and self.settings.field.fetch and Survivors(self.state).any(self.now())
 
     def send(self, errand: str) -> None:
         """Have the courier do something for the archive, once it lives."""

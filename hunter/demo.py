@@ -59,6 +59,7 @@ def _settings(replica: Replica) -> str:
         "contact": f'"{replica.url}"',
         "queries_per_second": 10.0,
         "free_gb": 0.5,
+        "fetch": "false",  # of the field: the simulated stars have light curves and no pixels
     }
     for key, value in changed.items():
         text, count = re.subn(rf"(?m)^# {key} = [^#\n]*", f"{key} = {value}  ", text, count=1)

@@ -5,12 +5,13 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import and_, bindparam, func, select, text, update
+from sqlalchemy import and_, bindparam, func, not_, select, text, update
 
 from state.rows import FetchedProduct, ListedProduct, ListingReport
 from state.schema import products, targets
 from state.status import Status
 from state.store import State
+from state.survivors import CUT_OUT, OF_A_FIELD, PIXELS
 
 BATCH = 2000  # rows in one transaction
 # a file is needed while its target waits, is worked at, or is what a person reviews
@@ -85,7 +86,7 @@ class Products:
             }
 
     def of_targets(self, names: Collection[tuple[str, str]]) -> dict[tuple[str, str], list[dict[str, Any]]]:
-        """Give the listed products of each target, by uri."""
+        """Give the listed light curves of each target, by uri."""
         found: dict[tuple[str, str], list[dict[str, Any]]] = {name: [] for name in names}
         kinds: dict[str, list[str]] = {}
         for kind, key in names:
@@ -94,7 +95,10 @@ class Products:
             for kind, keys in kinds.items():
                 for some in _pieces(keys):
                     query = select(products).where(
-                        products.c.kind == kind, products.c.key.in_(some), products.c.delisted_at.is_(None)
+                        products.c.kind == kind,
+                        products.c.key.in_(some),
+                        products.c.delisted_at.is_(None),
+                        products.c.product.not_in(OF_A_FIELD),
                     )
                     for row in connection.execute(query.order_by(products.c.uri)):
                         found[row.kind, row.key].append(dict(row._mapping))
@@ -152,15 +156,24 @@ class Products:
             return int(connection.execute(query).scalar_one())
 
     def mean_size(self) -> float:
-        """Bytes of a file that lies here, in the mean; 0 where none does."""
+        """Bytes of a light curve that lies here, in the mean; 0 where none does."""
         with self._state.read() as connection:
-            query = select(func.coalesce(func.avg(products.c.size), 0)).where(products.c.path.is_not(None))
+            query = select(func.coalesce(func.avg(products.c.size), 0)).where(
+                products.c.path.is_not(None), products.c.product.not_in(OF_A_FIELD)
+            )
             return float(connection.execute(query).scalar_one())
 
     def evictable(self, limit: int) -> list[tuple[str, str, int]]:
-        """Give uri, path and size of files that nobody needs, the longest unused first."""
+        """Give uri, path and size of files that nobody needs, the longest unused first.
+
+        The pixels of a candidate have been looked at: they make room, for a few hundred candidates fill any quota.
+        """
+        looked_at = and_(products.c.product.in_([PIXELS, CUT_OUT]), targets.c.status == Status.CANDIDATE)
         needed = select(targets.c.id).where(
-            targets.c.kind == products.c.kind, targets.c.key == products.c.key, targets.c.status.in_(list(NEEDED))
+            targets.c.kind == products.c.kind,
+            targets.c.key == products.c.key,
+            targets.c.status.in_(list(NEEDED)),
+            not_(looked_at),
         )
         query = select(products.c.uri, products.c.path, products.c.size).where(
             products.c.path.is_not(None), ~needed.exists()

@@ -86,7 +86,7 @@ def test_a_sector_is_noticed_hunted_once_and_hunted_again_when_settings_change(t
 
     with Replica(catalogue) as replica:
         where = {f"archive.{name}": address for name, address in replica.settings.items()}
-        told = given | where | {"archive.source": "mast"}
+        told = given | where | {"archive.source": "mast", "field.fetch": False}
         settings = load(str(home), told)
         story = Story(released, hunted, refused, taken_up)
         night = Daemon(settings, lambda: load(str(home), told), until=story.over).live()

@@ -203,6 +203,11 @@ class Catalogue:
         """TIC number to star of all that was taken in, whether out or not."""
         return self._stars
 
+    def add_neighbours(self, stars: Mapping[int, Star]) -> None:
+        """Let the TESS Input Catalog know stars that were not observed by themselves."""
+        with self._lock:
+            self._stars |= stars
+
     def released_at(self, entry: Entry) -> float:
         """Unix time at which the observation, or its latest reprocessing, came out."""
         sector = self.sectors[entry.sector]

@@ -19,7 +19,8 @@ class Request:
     """One request as the plan sees it."""
 
     method: str
-    route: str  # download, s3, s3-list, script, invoke, columnsconfig, targets, resolver, tap, toi, ctoi, tesscut, none
+    # download, s3, s3-list, script, invoke, columnsconfig, targets, resolver, tap, toi, ctoi, tesscut, models, none
+    route: str
     path: str  # with its query
     name: str  # of the file or document asked for: "" where the route has but one
     body: str

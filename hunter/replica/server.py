@@ -24,7 +24,7 @@ from itertools import takewhile
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from hunter.replica import control, sky, tables
+from hunter.replica import control, models, sky, tables
 from hunter.replica.catalogue import Catalogue, Content, Entry, File, Script
 from hunter.replica.columns import configuration
 from hunter.replica.faults import Calm, Fault, Plan, Reply, Request
@@ -430,6 +430,8 @@ def route_of(path: str, query: dict[str, str]) -> tuple[str, str]:
         return "toi", ""
     if path.endswith("/download_ctoi.php"):
         return "ctoi", ""
+    if path.startswith(models.ROOT):
+        return "models", path.rpartition("/")[2]
     if path.startswith("/tesscut/"):
         return "tesscut", path.rpartition("/")[2]
     return "none", path
@@ -561,6 +563,18 @@ class Answers:
 
     def _resolver(self, request: Request, path: str, query: dict[str, str]) -> Reply:
         return self._json(sky.resolve(self.catalogue, query.get("name", "")))
+
+    def _models(self, request: Request, path: str, query: dict[str, str]) -> Reply:
+        folder, _, name = path.removeprefix(models.ROOT).rpartition("/")
+        place = models.folder_of(f"{folder}/")
+        if place is None or (name and name not in models.names(*place)):
+            return missing()
+        if not name:
+            return Reply(200, (("Content-Type", "text/html;charset=UTF-8"),), models.page(*place))
+        data = models.model(name)
+        content = Content(data, f'"{len(data):x}"')
+        headers = (("Content-Type", "application/fits"), ("ETag", content.etag), ("Accept-Ranges", "bytes"))
+        return self._ranged(request, content, headers)
 
     def _tesscut(self, request: Request, path: str, query: dict[str, str]) -> Reply:
         try:

@@ -9,6 +9,9 @@ import numpy as np
 
 from hunter.replica.catalogue import Catalogue, Entry
 
+PIXEL_DEGREES = 0.0057
+CORNER = (1000, 600)  # column and row of the detector at which cut-outs begin
+
 
 def resolve(catalogue: Catalogue, names: str) -> dict[str, Any]:
     """What the resolver says of names separated by commas; nothing for a name it does not know."""
@@ -47,7 +50,10 @@ def cut_sectors(catalogue: Catalogue, ra: float, dec: float) -> dict[str, Any]:
 
 
 def cut_out(catalogue: Catalogue, ra: float, dec: float, columns: int, rows: int, sector: int | None) -> bytes:
-    """A ZIP of cut-outs, one a sector: ten simulated images of a still star, in the layout of TESScut."""
+    """A ZIP of cut-outs, one a sector: ten simulated images of a still star, in the layout of TESScut.
+
+    Where nothing was observed it holds none.
+    """
     memory = io.BytesIO()
     with zipfile.ZipFile(memory, "w", zipfile.ZIP_STORED) as archive:
         for entry in nearest(catalogue, ra, dec, sector):
@@ -80,13 +86,21 @@ def _images(entry: Entry, columns: int, rows: int, count: int = 10) -> bytes:
         ],
         name="PIXELS",
     )
+    table.header["TIMEDEL"] = step
+    projection = {
+        "CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRPIX1": (columns + 1) / 2, "CRPIX2": (rows + 1) / 2,
+        "CRVAL1": entry.star.ra, "CRVAL2": entry.star.dec, "CDELT1": 1.0, "CDELT2": 1.0, "PC1_1": -PIXEL_DEGREES,
+        "PC1_2": 0.0, "PC2_1": 0.0, "PC2_2": PIXEL_DEGREES,
+    }  # fmt: skip
+    aperture = fits.ImageHDU(np.full((rows, columns), 3, np.int32), name="APERTURE")
+    aperture.header.update({key: value for key, value in projection.items() if value is not None})
+    for axis, corner in ((1, CORNER[0]), (2, CORNER[1])):
+        table.header[f"{axis}CRV5P"], table.header[f"{axis}CRP5P"] = corner, 1
     primary = fits.PrimaryHDU()
     cards = {"ORIGIN": "SIMULATED", "CREATOR": "astrocut", "TELESCOP": "TESS", "SECTOR": entry.sector, "CAMERA": 4,
              "CCD": 2, "RA_OBJ": entry.star.ra, "DEC_OBJ": entry.star.dec, "TESSMAG": 0.0, "TEFF": 0.0, "RADIUS": 0.0,
              "SIMDATA": True}  # fmt: skip
     primary.header.update({key: value for key, value in cards.items() if value is not None})
     memory = io.BytesIO()
-    fits.HDUList([primary, table, fits.ImageHDU(np.full((rows, columns), 3, np.int32), name="APERTURE")]).writeto(
-        memory
-    )
+    fits.HDUList([primary, table, aperture]).writeto(memory)
     return memory.getvalue()
