@@ -1,7 +1,8 @@
 """The evidence document: everything said about one candidate, as JSON that follows ``schema.json``.
 
 Numbers are finite or ``null``; what could not be measured says why. A test that was not run is never
-counted as passed, and only a document in which every test passed calls its signal a candidate without reserve.
+counted as passed, and only a document in which every test that decides passed and none failed calls its signal a
+candidate.
 """
 
 import json
@@ -18,6 +19,7 @@ from candidates.files import safe_name
 from candidates.reading import SCHEMA_ID, SCHEMA_VERSION, BadEvidence, parse, read, schema, validate
 from candidates.wording import confirmation_text, influences, sureness
 from pipeline.confirm import Confirmation
+from pipeline.disposition import Disposition, Word, decide
 from pipeline.ephemeris import cycle, phase
 from pipeline.types import (
     CleanedLightCurve,
@@ -153,6 +155,7 @@ def build_evidence(
     confirmation: Confirmation | None = None,
     left_aside: Sequence[tuple[str, str]] = (),
     explanation: Mapping[str, Any] | None = None,
+    decided: Disposition | None = None,
 ) -> Evidence:
     """Gather what every phase said about one signal into one document.
 
@@ -174,6 +177,8 @@ def build_evidence(
     explanation : mapping, optional
         What moved the score: ``method``, ``score``, ``views``, ``parts``, ``scalars`` and ``other_dip_phase``; or
         ``status`` error with its reason.
+    decided : Disposition, optional
+        What the findings together say; by the default thresholds if not given.
 
     Returns
     -------
@@ -207,7 +212,7 @@ def build_evidence(
         "validation": validation if validation is not None else {"status": "not_run", "reason": NO_VALIDATION},
         "known": known if known is not None else {"status": "not_run", "reason": OFFLINE},
     }
-    blocks["verdict"] = verdict(blocks, findings, score, signal)
+    blocks["verdict"] = verdict(blocks, findings, score, signal, decide(findings) if decided is None else decided)
     blocks["run"] = {
         "settings": in_order(plain(run.get("settings", {}), "run.settings")),
         "versions": in_order(plain(run.get("versions", {}), "run.versions")),
@@ -506,34 +511,39 @@ def _centroid(findings: Sequence[Finding]) -> dict[str, object]:
 
 
 DISPOSITIONS = {
-    "candidate": "scored over the threshold, and every test was run and passed",
-    "questionable": "scored over the threshold, but a test speaks against it",
-    "incomplete": "scored over the threshold, nothing failed, but not every test could be run",
+    "candidate": "scored over the threshold, and every test that a planet must pass was run and passed",
+    "questionable": "scored over the threshold and no gate failed, but a test speaks against it",
+    "incomplete": "scored over the threshold and nothing failed, but not every test that decides could be run",
+    "false_positive": "scored over the threshold, but its tests say that it is no planet of this star",
+    "false_alarm": "scored over the threshold, but its tests say that nothing is there",
     "below_threshold": "scored below the threshold",
 }
+OF_FLUX = {Word.FALSE_POSITIVE: "false_positive", Word.FALSE_ALARM: "false_alarm", Word.UNKNOWN: "incomplete"}
 
 
-def disposition(statuses: Sequence[str], score: Score) -> str:
-    """One word from the score and the tests; only tests that all passed give ``candidate``."""
+def disposition(decided: Disposition, failed: bool, score: Score) -> str:
+    """One word from the score and the decision of the tests; only a planet candidate that failed none is one."""
     if score.probability < score.threshold:
         return "below_threshold"
-    if Verdict.FAIL in statuses:
+    if decided.word in (Word.PLANET, Word.UNKNOWN) and failed:
         return "questionable"
-    if not statuses or any(status != Verdict.PASS for status in statuses):
-        return "incomplete"
-    return "candidate"
+    return OF_FLUX.get(decided.word, "candidate")
 
 
 def verdict(
-    blocks: Mapping[str, Any], findings: Sequence[Finding], score: Score, signal: TransitSignal
+    blocks: Mapping[str, Any],
+    findings: Sequence[Finding],
+    score: Score,
+    signal: TransitSignal,
+    decided: Disposition,
 ) -> dict[str, object]:
     """What speaks for the signal, what against, and what is not known, in sentences.
 
     Returns
     -------
     dict
-        ``disposition``, ``meaning`` (a sentence), ``reasons`` (each with ``side`` for | against | unknown and
-        ``text``) and the counts of the tests by status.
+        ``disposition``, ``meaning`` (a sentence), ``flux`` (the decision of the vetting tests alone), ``reasons`` (each
+        with ``side`` for | against | unknown and ``text``) and the counts of the tests by status.
     """
     reasons: list[dict[str, str]] = []
 
@@ -556,16 +566,8 @@ def verdict(
         say("against", f"one single transit carries {share:.0%} of the detection")
     if signal.alias_of is not None:
         say("against", f"the period is a harmonic of signal {signal.alias_of} of the same star")
-    for finding in findings:
-        title = finding.test.replace("_", " ")
-        if finding.status == Verdict.PASS:
-            say("for", f"{title} passed: {finding.note}")
-        elif finding.status == Verdict.FAIL:
-            say("against", f"{title} failed: {finding.note}")
-        elif finding.status == Verdict.NOT_RUN:
-            say("unknown", f"{title} was not run: {finding.note}")
-        else:
-            say("unknown", f"{title} ended in an error: {finding.note}")
+    for reason in decided.reasons:
+        say(reason.side, reason.text)
     confirmation = blocks["confirmation"]
     if confirmation["status"] == "done":
         say("for" if confirmation["agrees"] else "against", confirmation_text(confirmation))
@@ -575,10 +577,11 @@ def verdict(
         if blocks[block]["status"] == Verdict.NOT_RUN:
             say("unknown", f"{title} not run: {blocks[block]['reason']}")
     statuses = [str(finding.status) for finding in findings]
-    word = disposition(statuses, score)
+    word = disposition(decided, Verdict.FAIL in statuses, score)
     return {
         "disposition": word,
         "meaning": DISPOSITIONS[word],
+        "flux": {"disposition": str(decided.word), "kind": decided.kind, "because": decided.because},
         "reasons": reasons,
         "tests": {str(status): statuses.count(status) for status in Verdict},
     }

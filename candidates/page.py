@@ -27,6 +27,8 @@ DISPOSITION_WORDS = {
     "candidate": "candidate",
     "questionable": "questionable",
     "incomplete": "incomplete",
+    "false_positive": "false positive",
+    "false_alarm": "false alarm",
     "below_threshold": "below threshold",
 }
 

@@ -90,10 +90,13 @@ def title_of(document: Document) -> tuple[str, str]:
 
 def verdict_words(document: Document) -> str:
     """The verdict in few words, with the number of tests behind a reserve."""
-    word, tests = document["verdict"]["disposition"], document["verdict"]["tests"]
+    verdict = document["verdict"]
+    word, tests, kind = verdict["disposition"], verdict["tests"], verdict["flux"]["kind"]
     undone = tests["not_run"] + tests["error"]
     return {
-        "candidate": "CANDIDATE: all tests passed",
+        "candidate": f"CANDIDATE: {counted(tests['pass'], 'test')} passed" + (f", {undone} not run" if undone else ""),
+        "false_positive": f"FALSE POSITIVE: {kind}",
+        "false_alarm": f"FALSE ALARM: {kind}",
         "questionable": f"QUESTIONABLE: {counted(tests['fail'], 'test')} failed",
         "incomplete": f"INCOMPLETE: {counted(undone, 'test')} not run" if undone else "INCOMPLETE: no test was run",
         "below_threshold": "BELOW THRESHOLD",

@@ -27,8 +27,9 @@ from candidates.page import curve_path, render_index, render_page, script_data
 from candidates.plots import draw_sheet
 from candidates.reading import BadEvidence, parse, read, schema, validate
 from candidates.rows import index_row
-from candidates.wording import measured, signal_rows, significant, unknown_lines
+from candidates.wording import measured, signal_rows, significant, unknown_lines, verdict_words
 from pipeline.confirm import Confirmation
+from pipeline.disposition import TABLE, Role, decide
 from pipeline.ephemeris import cycle, phase
 from pipeline.types import (
     CleanedLightCurve,
@@ -44,6 +45,7 @@ from pipeline.types import (
     Verdict,
     View,
 )
+from pipeline.vetting import TESTS
 
 SHA = hashlib.sha256(b"a model").hexdigest()
 
@@ -286,14 +288,14 @@ def test_every_corruption_of_a_document_is_refused(evidence):
         (("data", "files"), []),
         (("schema", "version"), "0.9"),
         (("name",), "../../etc/passwd"),
-        (("verdict", "disposition"), "candidate"),  # one of its tests was not run
+        (("verdict", "disposition"), "candidate"),  # not what its tests decided
         (("fit",), None),
         (("validation",), {"status": "not_run", "reason": ""}),
         (("views", "secondary", "phase"), 1.5),
     ],
 )
 def test_a_document_that_lies_is_refused(evidence, path, value):
-    with pytest.raises(BadEvidence, match=re.escape("vetting" if path[0] == "verdict" else str(path[0]))):
+    with pytest.raises(BadEvidence, match=re.escape(str(path[0]))):
         validate(put(evidence.document, path, value))
 
 
@@ -334,34 +336,46 @@ def test_a_status_outside_the_four_is_refused(sky):
         evidence_of(sky, findings=(dataclasses.replace(sky.findings[0], status="ok"),))
 
 
-STATUSES = st.lists(st.sampled_from(list(Verdict)), max_size=7)
+OWED = [test.__name__ for test in TESTS]
 
 
-@given(statuses=STATUSES, probability=st.floats(min_value=0, max_value=1))
+def of_statuses(statuses):
+    return tuple(Finding(name, status, None, None, None, "why") for name, status in zip(OWED, statuses, strict=False))
+
+
+@given(
+    statuses=st.lists(st.sampled_from(list(Verdict)), max_size=len(OWED)) | st.just([Verdict.PASS] * len(OWED)),
+    probability=st.floats(min_value=0, max_value=1),
+)
 @settings(max_examples=60, deadline=None)
-def test_only_tests_that_all_passed_make_a_candidate(statuses, probability):
-    sky = SKY
-    findings = tuple(Finding(f"test_{n}", status, None, None, None, "why") for n, status in enumerate(statuses))
-    score = dataclasses.replace(sky.score, probability=probability)
-    document = evidence_of(sky, findings=findings, score=score).document
+def test_the_verdict_follows_the_decision_of_the_tests_and_the_score(statuses, probability):
+    findings = of_statuses(statuses)
+    score = dataclasses.replace(SKY.score, probability=probability)
+    document = evidence_of(SKY, findings=findings, score=score).document
     validate(document)
-    word = document["verdict"]["disposition"]
+    word, flux = document["verdict"]["disposition"], document["verdict"]["flux"]["disposition"]
+    assert flux == decide(findings).word
     if probability < score.threshold:
         assert word == "below_threshold"
+    elif flux in ("false positive", "false alarm"):
+        assert word == flux.replace(" ", "_")
     elif Verdict.FAIL in statuses:
         assert word == "questionable"
     else:
-        assert word == ("candidate" if statuses and set(statuses) == {Verdict.PASS} else "incomplete")
-    undone = sum(status in (Verdict.NOT_RUN, Verdict.ERROR) for status in statuses)
+        assert word == ("candidate" if flux == "planet candidate" else "incomplete")
+    if not statuses or Verdict.ERROR in statuses:
+        assert word != "candidate"
+    undone = sum(status in (Verdict.NOT_RUN, Verdict.ERROR) for status in statuses) + (len(statuses) < len(OWED))
     assert len(unknown_lines(document)) == undone + 3  # fit, validation and catalogues, too
 
 
-@given(statuses=STATUSES, place=st.integers(min_value=0, max_value=6))
-def test_losing_the_input_of_a_test_never_makes_a_candidate(statuses, place):
-    from candidates.evidence import disposition
-
-    statuses[place : place + 1] = [Verdict.NOT_RUN]
-    assert disposition(statuses, SKY.score) != "candidate"
+@pytest.mark.parametrize(("word", "kind"), [("false_positive", "eclipsing binary"), ("false_alarm", "instrument")])
+def test_what_it_is_instead_is_said_in_the_title(word, kind):
+    test = next(name for name in OWED if TABLE[name].speaks_of == kind and TABLE[name].role is not Role.SOFT)
+    findings = of_statuses([Verdict.FAIL if name == test else Verdict.PASS for name in OWED])
+    document = evidence_of(SKY, findings=findings).document
+    assert document["verdict"]["disposition"] == word
+    assert verdict_words(document) == f"{word.replace('_', ' ').upper()}: {kind}"
 
 
 SKY = make_sky()

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Annotated
 
 import numpy as np
-from annotated_types import Gt, Interval
+from annotated_types import Ge, Gt, Interval
 
 from pipeline.types import CleanedLightCurve, FoldedViews, LightCurve, Star, TransitSignal
 from pipeline.vetting import trapezoid
@@ -35,6 +35,7 @@ class VetSettings:
     centroid_pixels: Annotated[float, Gt(0)] = 1.0  # and distance of the source from the light's centre
     largest_planet: Annotated[float, Gt(0)] = 22.0  # Earth radii
     largest_depth: Annotated[float, Interval(gt=0, lt=1)] = 0.25  # fraction, where the star's radius is unknown
+    soft_failures: Annotated[int, Ge(1)] = 2  # soft tests that make a false positive when they fail together
 
 
 @dataclass(frozen=True, eq=False)
