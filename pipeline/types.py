@@ -141,6 +141,7 @@ class CleanedLightCurve:
     centroid_row: Floats  # (n,) pixels, NaN where not measured
     products: tuple[Product, ...]  # what was used, in order of time
     rejected: dict[str, int]  # cadences left out, by reason
+    segment_product: tuple[int, ...] = ()  # of each segment, where in ``products`` it comes from; empty: not known
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,14 +64,15 @@ def clean(
             f"{n} cadences without outliers span only {np.ptp(series.time[keep]):.3g} days: "
             f"[clean] min_span is {settings.min_span:g}"
         )
-    segment = series.segment
+    segment, segment_product = series.segment, series.segment_product
     if n < keep.size:
         raw, flat = _part(raw, keep), _part(flat, keep)
         if detrending.method == "biweight":  # the seed clips after its flattening and leaves it at that
             cut = np.bincount(segment, ~keep) > 0
             trend = np.where(cut[segment], np.nan, trend)[keep]
             flat = divided(raw, trend_of(raw, segment[keep], detrending, known=trend))
-        segment = np.unique(segment[keep], return_inverse=True)[1].astype(np.int64)
+        left, segment = np.unique(segment[keep], return_inverse=True)
+        segment, segment_product = segment.astype(np.int64), tuple(segment_product[i] for i in left)
     return CleanedLightCurve(
         flat=_rounded(flat),
         raw=_rounded(raw),
@@ -81,6 +82,7 @@ def clean(
         centroid_row=series.centroid_row[keep],
         products=series.products,
         rejected=rejected,
+        segment_product=segment_product,
     )
 
 

@@ -59,6 +59,7 @@ class Stitched:
     centroid_column: Floats  # (n,) pixels, NaN where not measured
     centroid_row: Floats  # (n,) pixels, NaN where not measured
     products: tuple[Product, ...]  # in order of time
+    segment_product: tuple[int, ...]  # of each segment, where in ``products`` it comes from
     rejected: dict[str, int]  # cadences left out, by reason
 
     def __len__(self) -> int:
@@ -136,6 +137,7 @@ def stitch(observations: Sequence[Observation], settings: CleanSettings) -> Stit
         centroid_column=table[COLUMN],
         centroid_row=table[ROW],
         products=products,
+        segment_product=tuple(products.index(piece.product) for piece in segments),
         rejected=dict(rejected),
     )
 

@@ -8,8 +8,9 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Ge, Gt, Interval
 
+from pipeline import limb_darkening
 from pipeline.types import CleanedLightCurve, FoldedViews, LightCurve, Star, TransitSignal
-from pipeline.vetting import trapezoid
+from pipeline.vetting import transit_shape, trapezoid
 from pipeline.vetting.transits import Transits, measure
 
 SUN_LOGG = 4.438  # log10 cm/s2
@@ -31,9 +32,14 @@ class VetSettings:
     single_event_rest: Annotated[float, Gt(0)] = 2.0  # sigmas of dip that the other transits must show together
     duration_ratio: Annotated[float, Gt(1)] = 1.67  # duration over that of a central transit of this star
     density_err: Annotated[float, Gt(0)] = 0.3  # fraction; catalogue densities without an error are this good
+    radius_err: Annotated[float, Gt(0)] = 0.1  # fraction; catalogue radii of stars without an error are this good
+    timing_sigma: Annotated[float, Gt(0)] = 4.0  # scatter of the transit times beyond their errors
+    sector_sigma: Annotated[float, Gt(0)] = 4.0  # scatter of the sectors' mean depths beyond their errors
+    sector_scatter: Annotated[float, Gt(0)] = 0.1  # and at least this fraction of the depth
     centroid_sigma: Annotated[float, Gt(0)] = 4.0  # shift in transit
     centroid_pixels: Annotated[float, Gt(0)] = 1.0  # and distance of the source from the light's centre
     largest_planet: Annotated[float, Gt(0)] = 22.0  # Earth radii
+    size_sigma: Annotated[float, Ge(0)] = 1.0  # how sure that the body is larger
     largest_depth: Annotated[float, Interval(gt=0, lt=1)] = 0.25  # fraction, where the star's radius is unknown
     soft_failures: Annotated[int, Ge(1)] = 2  # soft tests that make a false positive when they fail together
 
@@ -59,12 +65,25 @@ class Case:
         return measure(curve.time, curve.flux, self.cleaned.exposure, self.signal, self.views.masked_noise)
 
     @cached_property
-    def shape(self) -> trapezoid.Trapezoid | None:
-        """The trapezoid that fits the fold, or None where the data do not tell."""
+    def fold(self) -> trapezoid.Fold | None:
+        """The light curve around the transit, or None where too few cadences are there."""
         events, pseudo = self.transits.events, self.transits.pseudo
         white = float(np.median(events.white[events.usable])) if events.count else 0.0
         factor = pseudo.scale + pseudo.red / white if white > 0 else 1.0
-        return trapezoid.fit(self.light_curve, self.cleaned.exposure, self.signal, factor)
+        return trapezoid.gather(self.light_curve, self.cleaned.exposure, self.signal, factor)
+
+    @cached_property
+    def shape(self) -> trapezoid.Trapezoid | None:
+        """The trapezoid that fits the fold, or None where the data do not tell."""
+        return None if self.fold is None else trapezoid.fit(self.fold, self.signal.duration)
+
+    @cached_property
+    def transit(self) -> transit_shape.TransitShape | None:
+        """Impact parameter, radius ratio and duration that the fold leaves possible, or None where no shape fits it."""
+        if self.fold is None or self.shape is None:
+            return None
+        law = limb_darkening.quadratic(self.star).coefficients
+        return transit_shape.fit(self.fold, self.shape.centre, self.signal.duration, law)
 
     def measure_series(self, values: np.ndarray, known: np.ndarray) -> Transits:
         """The same measurement in another series on the same cadences, where it is known."""
@@ -83,12 +102,27 @@ class Case:
         """Depth at the bottom, a fraction: the trapezoid's where it fits, else the mean one."""
         return self.depth if self.shape is None else max(self.shape.depth, self.depth)
 
+    @cached_property
+    def radius_ratios(self) -> tuple[np.ndarray, np.ndarray]:
+        """Radius ratios that the depth leaves possible if all the light is the star's, and their probabilities."""
+        shape = self.transit
+        if shape is not None and shape.ratio_probability.any():
+            return shape.ratios, shape.ratio_probability
+        return np.array([math.sqrt(max(self.bottom, 0.0))]), np.ones(1)
+
+    @property
+    def radius_ratio(self) -> float:
+        """The median of ``radius_ratios``."""
+        ratios, probability = self.radius_ratios
+        order = np.argsort(ratios)
+        return float(np.interp(0.5, np.cumsum(probability[order]) - 0.5 * probability[order], ratios[order]))
+
     @property
     def planet_radius(self) -> float | None:
         """Earth radii, if all the light is the star's; None without the star's radius."""
-        if self.star.radius is None or not self.star.radius > 0 or not self.bottom > 0:
+        if self.star.radius is None or not self.star.radius > 0 or not self.radius_ratio > 0:
             return None
-        return EARTH_RADII * self.star.radius * math.sqrt(self.bottom)
+        return EARTH_RADII * self.star.radius * self.radius_ratio
 
     @property
     def density(self) -> float | None:
@@ -105,8 +139,8 @@ class Case:
     @property
     def duration(self) -> tuple[float, float, str]:
         """Days from first to fourth contact, its error, and where it is from."""
-        shape = self.shape
+        shape = self.transit
         if shape is not None and shape.duration_err < 0.25 * shape.duration:
-            return shape.duration, shape.duration_err, "trapezoid"
+            return shape.duration, shape.duration_err, "fitted"
         err = self.signal.duration_err
         return self.signal.duration, 0.2 * self.signal.duration if err is None else err, "search"

@@ -2,8 +2,14 @@
 
 import math
 
+import numpy as np
+
 from pipeline.types import Finding, Verdict
+from pipeline.vetting import noise
 from pipeline.vetting.case import Case
+
+IMPACTS = (np.arange(200) + 0.5) / 200  # impact parameter over 1 + radius ratio, as likely one as the other
+SURE = 1e-15  # no duration is surer than this
 
 
 def duration_density(case: Case) -> Finding:
@@ -16,14 +22,17 @@ def duration_density(case: Case) -> Finding:
     Returns
     -------
     Finding
-        ``value`` is duration over central duration; ``sigma`` how sure we are that it exceeds 1. Fails above
-        ``duration_ratio`` when that is 2 sigma sure: the light crossed is that of a larger star than the target.
+        ``value`` is duration over central duration; ``sigma`` the normal deviate of the chance that a circular orbit
+        of any impact parameter shows so long a one, errors of duration and density counted: a unit normal for such
+        orbits. Fails above ``duration_ratio`` when that is 2 sigma sure: the light crossed is that of a larger star
+        than the target.
 
     Notes
     -----
     Duration of a central transit: P / pi * arcsin((1 + k) R* / a), Kepler's third law giving a / R* of the density
     (Seager & Mallen-Ornelas 2003). Short ones are no fault: a high impact parameter explains them. An eccentric
-    orbit seen at its far point lengthens a transit by sqrt((1 + e) / (1 - e)): 1.67 is e = 0.47.
+    orbit seen at its far point lengthens a transit by sqrt((1 + e) / (1 - e)): 1.67 is e = 0.47 (the photo-eccentric
+    effect, Dawson & Johnson 2012). The note says which eccentricity a long transit asks for.
     """
     limit = case.settings.duration_ratio
     density = case.density
@@ -50,8 +59,9 @@ def duration_density(case: Case) -> Finding:
     ratio = duration / central
     # the duration goes with the cube root of the density
     relative = math.hypot(duration_err / duration, case.settings.density_err / 3)
-    sigma = math.log(ratio) / relative
+    sigma = _longer_than_any(ratio, relative)
     sure = math.log(ratio / limit) / relative
+    needs = f"; so long a one needs an eccentricity over {(ratio**2 - 1) / (ratio**2 + 1):.2f}" if sigma > 2 else ""
     return Finding(
         "duration_density",
         Verdict.FAIL if sure > 2 else Verdict.PASS,
@@ -59,8 +69,15 @@ def duration_density(case: Case) -> Finding:
         sigma,
         limit,
         f"{duration * 24:.2f} +- {duration_err * 24:.2f} h ({source}) against {central * 24:.2f} h for a central "
-        f"transit of a star of {density:.2f} solar densities: {ratio:.2f} +- {ratio * relative:.2f} times",
+        f"transit of a star of {density:.2f} solar densities: {ratio:.2f} +- {ratio * relative:.2f} times{needs}",
     )
+
+
+def _longer_than_any(ratio: float, relative: float) -> float:
+    """Normal deviate of the chance that a circular orbit is measured at least this long; 0 is the middle."""
+    chord = 0.5 * np.log(1 - IMPACTS**2)
+    chance = np.mean([noise.NORMAL.cdf(z) for z in (chord - math.log(ratio)) / relative])
+    return -noise.NORMAL.inv_cdf(min(max(float(chance), SURE), 1 - SURE))
 
 
 def central_duration(period: float, density: float, radius_ratio: float) -> float | None:

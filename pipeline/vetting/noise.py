@@ -213,6 +213,16 @@ def chi_square_sigma(chi_square: float, degrees: int) -> float:
     return ((chi_square / degrees) ** (1 / 3) - (1 - width)) / math.sqrt(width)
 
 
+def variance_ratio_sigma(ratio: float, degrees: float, other: float) -> float:
+    """One-sided normal deviate of a chi-square per degree of freedom whose unit was measured too (Paulson 1942).
+
+    ``other`` degrees of freedom is what the unit was measured with; many of them give ``chi_square_sigma``.
+    """
+    width, other_width = 2 / (9 * degrees), 2 / (9 * max(other, 1.0))
+    root = ratio ** (1 / 3)
+    return ((1 - other_width) * root - (1 - width)) / math.sqrt(width + other_width * root**2)
+
+
 def best_of(z: float, trials: float) -> float:
     """The normal deviate of the largest of ``trials`` independent ones: pays for having looked everywhere."""
     trials = max(trials, 1.0)

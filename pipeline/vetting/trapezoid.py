@@ -14,6 +14,16 @@ FLAT = np.linspace(0.0, 0.96, 25)  # second to third contact, over first to four
 SHIFTS = np.linspace(-0.2, 0.2, 9)  # of the centre, over the search's duration
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Fold:
+    """A folded light curve around its transit, in bins."""
+
+    since: Floats  # (m,) days from the epoch, mean of each bin's cadences
+    mean: Floats  # (m,) flux less its level
+    weight: Floats  # (m,) 1 / variance, red noise included
+    smear: float  # days over which a bin averages: its width and the exposure together
+
+
 @dataclass(frozen=True, slots=True)
 class Trapezoid:
     """What the fit says; errors are standard deviations of the posterior on the grid of shapes (flat prior)."""
@@ -25,14 +35,15 @@ class Trapezoid:
     flat_err: float
     cumulative: Floats  # (25,) posterior probability that the flat share is at most FLAT
     reduced_chi_square: float
+    centre: float  # days from the epoch
 
     def flat_below(self, limit: float) -> float:
         """Probability that the flat share is under ``limit``."""
         return float(np.interp(limit, FLAT, self.cumulative))
 
 
-def fit(light_curve: LightCurve, exposure: Floats, signal: TransitSignal, red_factor: float = 1.0) -> Trapezoid | None:
-    """Fit a trapezoid, smeared by the exposure, to the folded light curve.
+def gather(light_curve: LightCurve, exposure: Floats, signal: TransitSignal, red_factor: float = 1.0) -> Fold | None:
+    """Fold the light curve around the transit and bin it.
 
     Parameters
     ----------
@@ -45,8 +56,8 @@ def fit(light_curve: LightCurve, exposure: Floats, signal: TransitSignal, red_fa
 
     Returns
     -------
-    Trapezoid or None
-        None when fewer than 10 bins hold data or no dip is there.
+    Fold or None
+        None when fewer than 10 bins hold data.
     """
     reach = min(REACH * signal.duration, 0.5 * signal.period)
     since = phase(light_curve.time, signal.period, signal.epoch) * signal.period
@@ -54,7 +65,6 @@ def fit(light_curve: LightCurve, exposure: Floats, signal: TransitSignal, red_fa
     since, flux = since[near], light_curve.flux[near]
     if since.size < 30:
         return None
-    smear = float(np.median(exposure[near]))
     place = np.minimum(((since + reach) / (2 * reach) * BINS).astype(np.int64), BINS - 1)
     count = np.bincount(place, minlength=BINS)
     used = count > 0
@@ -62,39 +72,70 @@ def fit(light_curve: LightCurve, exposure: Floats, signal: TransitSignal, red_fa
         return None
     safe = np.maximum(count, 1)
     level = float(np.median(flux))
-    mean = (np.bincount(place, flux - level, BINS) / safe)[used]
-    centre = (np.bincount(place, since, BINS) / safe)[used]
     spread = np.sqrt(max(float(np.median(np.diff(flux) ** 2)) / (2 * 0.4549), 1e-16))  # 0.4549: median of chi2, 1 dof
-    weight = count[used] / spread**2 / red_factor
-    shift = SHIFTS[np.argmin(_best_over_shapes(centre, mean, weight, signal.duration, smear))] * signal.duration
-    durations, flats = (axis.ravel() for axis in np.meshgrid(DURATIONS * signal.duration, FLAT, indexing="ij"))
-    chi_square, depth = _scores(_shape(centre - shift, durations, flats, smear), mean, weight)
+    return Fold(
+        since=(np.bincount(place, since, BINS) / safe)[used],
+        mean=(np.bincount(place, flux - level, BINS) / safe)[used],
+        weight=count[used] / spread**2 / red_factor,
+        smear=float(np.hypot(np.median(exposure[near]), 2 * reach / BINS)),
+    )
+
+
+def fit(fold: Fold, duration: float) -> Trapezoid | None:
+    """Fit a trapezoid, smeared by exposure and bin, to the folded light curve.
+
+    Parameters
+    ----------
+    fold : Fold
+    duration : float
+        Days, of the search.
+
+    Returns
+    -------
+    Trapezoid or None
+        None when no dip is there.
+    """
+    since, mean, weight, smear = fold.since, fold.mean, fold.weight, fold.smear
+    shift = _lowest(SHIFTS, _best_over_shapes(since, mean, weight, duration, smear)) * duration
+    durations, flats = (axis.ravel() for axis in np.meshgrid(DURATIONS * duration, FLAT, indexing="ij"))
+    chi_square, depth, _ = scores(_shape(since - shift, durations, flats, smear), mean, weight)
     chi_square = np.where(depth > 0, chi_square, np.inf)
     if not np.isfinite(chi_square).any():
         return None
     best = int(np.argmin(chi_square))
-    reduced = float(chi_square[best]) / max(int(used.sum()) - 5, 1)
+    reduced = float(chi_square[best]) / max(since.size - 5, 1)
     # an imperfect model must not make the errors small
     posterior = np.exp(-0.5 * (chi_square - chi_square[best]) / max(reduced, 1.0))
     posterior /= posterior.sum()
     cumulative = np.cumsum(posterior.reshape(DURATIONS.size, FLAT.size).sum(axis=0))
-    duration, flat = float(posterior @ durations), float(posterior @ flats)
+    length, flat = float(posterior @ durations), float(posterior @ flats)
     return Trapezoid(
         depth=float(depth[best]),
-        duration=duration,
-        duration_err=float(np.sqrt(posterior @ (durations - duration) ** 2)),
+        duration=length,
+        duration_err=float(np.sqrt(posterior @ (durations - length) ** 2)),
         flat=flat,
         flat_err=float(np.sqrt(posterior @ (flats - flat) ** 2)),
         cumulative=cumulative,
         reduced_chi_square=reduced,
+        centre=shift,
     )
+
+
+def _lowest(places: Floats, values: Floats) -> float:
+    """Where a parabola through the lowest value and its neighbours is lowest; the places are evenly spaced."""
+    at = int(np.argmin(values))
+    if not 0 < at < places.size - 1:
+        return float(places[at])
+    before, here, after = values[at - 1 : at + 2]
+    bend = before - 2 * here + after
+    return float(places[at] + (0.5 * (before - after) / bend if bend > 0 else 0.0) * (places[1] - places[0]))
 
 
 def _best_over_shapes(centre: Floats, mean: Floats, weight: Floats, duration: float, smear: float) -> Floats:
     """Smallest chi-square of a few shapes at each shift of the centre."""
     durations, flats = (axis.ravel() for axis in np.meshgrid(DURATIONS[::3] * duration, FLAT[::6], indexing="ij"))
     return np.array(
-        [_scores(_shape(centre - s * duration, durations, flats, smear), mean, weight)[0].min() for s in SHIFTS]
+        [scores(_shape(centre - s * duration, durations, flats, smear), mean, weight)[0].min() for s in SHIFTS]
     )
 
 
@@ -114,13 +155,14 @@ def _integral(x: Floats, duration: Floats, flat: Floats) -> Floats:
     return np.sign(x) * (away - 0.5 * ingress**2 / slope)
 
 
-def _scores(shapes: Floats, mean: Floats, weight: Floats) -> tuple[Floats, Floats]:
-    """Chi-square and depth of each shape after a linear fit of level and depth, (m,) each."""
+def scores(shapes: Floats, mean: Floats, weight: Floats) -> tuple[Floats, Floats, Floats]:
+    """Chi-square, depth and its error of each shape after a linear fit of level and depth, (m,) each."""
     total = weight.sum()
     middle = (weight * mean).sum() / total
-    centred = shapes - ((shapes @ weight) / total)[:, None]
-    power = (centred**2) @ weight
-    cross = centred @ (weight * (mean - middle))
+    squares = (shapes**2) @ weight
+    power = squares - (shapes @ weight) ** 2 / total
+    power = np.where(power > 1e-9 * squares, power, 0.0)  # less is rounding: a shape without a step
+    cross = shapes @ (weight * (mean - middle))
     safe = np.where(power > 0, power, 1.0)
     chi_square = (weight * (mean - middle) ** 2).sum() - np.where(power > 0, cross**2 / safe, 0.0)
-    return chi_square, np.where(power > 0, -cross / safe, 0.0)
+    return chi_square, np.where(power > 0, -cross / safe, 0.0), safe**-0.5

@@ -5,10 +5,11 @@ from pipeline.vetting import noise
 from pipeline.vetting.case import Case
 
 TOO_WIDE = 0.22  # standard deviation of the flat share; nothing known at all gives 0.28
+SURE = 1e-15  # no fit is surer than this
 
 
 def v_shape(case: Case) -> Finding:
-    """Measure what share of the transit is flat.
+    """Ask the posterior of the transit's shape whether the bodies graze.
 
     Parameters
     ----------
@@ -18,24 +19,27 @@ def v_shape(case: Case) -> Finding:
     -------
     Finding
         ``value`` is the time from second to third contact over that from first to fourth; ``sigma`` how sure we are
-        that it is under ``v_shape_flat``, negative when it is above. The exposure's smearing is in the model.
+        that it is under ``v_shape_flat``, negative when it is above. Limb darkening and the exposure's smearing are in
+        the model, and the probability that the bodies graze is in the note.
 
     Notes
     -----
-    Soft: planets graze too. Limb darkening rounds a bottom, so a central planet of a tenth of its star reads 0.6
-    rather than the 0.82 of geometry.
+    Soft: planets graze too. A transit of which neither a trapezoid nor the posterior knows the flat share is called
+    neither.
     """
     settings = case.settings
     limit = settings.v_shape_sigma
-    shape = case.shape
-    if shape is None:
-        return Finding("v_shape", Verdict.NOT_RUN, None, None, limit, "few_points: no trapezoid fits the fold")
-    said = f"{shape.flat:.2f} +- {shape.flat_err:.2f} of the transit ({shape.duration * 24:.2f} h) is flat"
-    if shape.flat_err > TOO_WIDE:
-        return Finding("v_shape", Verdict.NOT_RUN, None, None, limit, f"not_converged: {said}, too noisy to tell")
-    sure = min(max(shape.flat_below(settings.v_shape_flat), 1e-15), 1 - 1e-15)
-    sigma = noise.NORMAL.inv_cdf(sure)
+    shape, simple = case.transit, case.shape
+    if shape is None or simple is None:
+        return Finding("v_shape", Verdict.NOT_RUN, None, None, limit, "few_points: no transit fits the fold")
+    said = (
+        f"{shape.flat:.2f} +- {shape.flat_err:.2f} of the transit ({shape.duration * 24:.2f} h) is flat, impact "
+        f"parameter {shape.impact:.2f} +- {shape.impact_err:.2f}, probability that the bodies graze {shape.grazing:.1%}"
+    )
+    if max(simple.flat_err, shape.flat_err) > TOO_WIDE:
+        return Finding("v_shape", Verdict.NOT_RUN, None, None, limit, f"not_converged: too noisy to tell: {said}")
+    sigma = noise.NORMAL.inv_cdf(min(max(shape.flat_below(settings.v_shape_flat), SURE), 1 - SURE))
     verdict = Verdict.FAIL if sigma > limit else Verdict.PASS
     return Finding(
-        "v_shape", verdict, shape.flat, sigma, limit, f"{said}; under {settings.v_shape_flat:g} it counts as a V"
+        "v_shape", verdict, shape.flat, sigma, limit, f"{said}; under {settings.v_shape_flat:g} flat it counts as a V"
     )
