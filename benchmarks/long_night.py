@@ -80,6 +80,8 @@ free_gb = 1
 [engine]
 defer_hours = [{", ".join(f"{h * hour / 3600:.6f}" for h in (1, 6, 24))}]
 free_disk_mb = 1000
+[field]
+fetch = false  # the replica has no pixels of these stars
 [compute]
 workers = {arguments.workers}
 [search]

@@ -102,9 +102,10 @@ class Survivors:
             targets.c.inputs == survivor.inputs,
             targets.c.status == Status.CANDIDATE,
         )
-        values: dict[str, Any] = (QUEUED_AGAIN | {"ready": True, "deferrals": 0}) if again else {}
+        queued = QUEUED_AGAIN | {"ready": True, "deferrals": 0, "changed_at": now}
+        values: dict[str, Any] = queued if again else {"token": targets.c.token}
         with self._state.write("settled") as connection:
-            one = update(targets).where(here).values(values | {"changed_at": now}).returning(targets.c.id)
+            one = update(targets).where(here).values(values).returning(targets.c.id)
             if connection.execute(one).first() is None:
                 return False
             if again:

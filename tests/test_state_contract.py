@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections import Counter
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from sqlalchemy.exc import DBAPIError
 from state.connecting import server_engine
 from state.place import HEAD, sqlite_file
 from state.reading import Reader
+from state.rows import FetchedProduct
 from state.schema import metadata
 from state.status import (
     FINISHED,
@@ -39,6 +41,7 @@ from state.status import (
     UnknownName,
 )
 from state.store import CandidateRow, End, NewTarget, PhaseRun, SignalRow, State
+from state.survivors import Survivors
 
 HERE = Path(__file__).parents[1]
 OUTSIDE = os.environ.get("HUNTER_TEST_POSTGRES")
@@ -199,6 +202,46 @@ def assert_sound(state):
     assert where == {row[0]: Status(row[1]) for row in rows(state, "SELECT id, status FROM targets")}
     assert rows(state, "SELECT count(*) FROM targets WHERE (status = 'RUNNING') <> (owner IS NOT NULL)") == [(0,)]
     assert rows(state, "SELECT coalesce(sum(n), 0) FROM pace") == [(finished,)]
+
+
+# ------------------------------------------------------------------------------------------- fields of candidates
+
+
+def test_a_candidate_from_far_away_wants_its_field_until_it_has_that_of_its_light_curves(state):
+    survivors = Survivors(state)
+    state.enqueue([*offer([1], "files:one", remote=True, priority=2.0), *offer([2], "files:one", remote=True)], 1.0)
+    state.enqueue(offer([3]), 1.0)  # of a folder
+    state.arrived(state.claim_wanted("c", 9, 2.0), 3.0)
+    for claim in state.claim("w", 9, 4.0):
+        state.finish(claim, Status.CANDIDATE, "scored", 5.0, candidates=[candidate(name=f"TIC_{claim.key}")])
+    assert [survivor.key for survivor in survivors.wanted(6.0, 9)] == ["1", "2"]
+    first, second = survivors.wanted(6.0, 9)
+    survivors.put_off(first, 100.0)
+    assert [survivor.key for survivor in survivors.wanted(7.0, 9)] == ["2"]
+    (again,) = [survivor for survivor in survivors.wanted(100.0, 9) if survivor.key == "1"]
+    assert (again.tries, again.sources) == (1, first.sources)
+    made = FetchedProduct(first.uri, "aa/list", 9, "0" * 64, retrieved_at=8.0)
+    assert survivors.settled(again, "files", made, 101.0)
+    assert not survivors.settled(again, "files", made, 101.0)
+    assert rows(state, "SELECT status, ready FROM targets WHERE key = '1'") == [("QUEUED", True)]
+    assert survivors.settled(second, "files", replace(made, uri=second.uri), 101.0, again=False)
+    assert status_of(state, 2) == Status.CANDIDATE
+    assert not survivors.any(1e9)
+    (claim,) = state.claim("w", 9, 102.0)
+    state.finish(claim, Status.CANDIDATE, "scored", 103.0, candidates=[candidate(name="TIC_1")])
+    assert not survivors.any(1e9)
+    # other settings want no other field, other light curves do
+    state.enqueue(offer([1], "files:two", remote=True), 104.0)
+    state.arrived(state.claim_wanted("c", 9, 105.0), 106.0)
+    (claim,) = state.claim("w", 9, 107.0)
+    state.finish(claim, Status.CANDIDATE, "scored", 108.0, candidates=[candidate(name="TIC_1")])
+    assert not survivors.any(1e9)
+    state.enqueue(offer([1], "more:two", remote=True), 109.0)
+    state.arrived(state.claim_wanted("c", 9, 110.0), 111.0)
+    (claim,) = state.claim("w", 9, 112.0)
+    state.finish(claim, Status.CANDIDATE, "scored", 113.0, candidates=[candidate(name="TIC_1")])
+    assert [survivor.key for survivor in survivors.wanted(114.0, 9)] == ["1"]
+    assert_sound(state)
 
 
 # ---------------------------------------------------------------------------------------------------- the queue
