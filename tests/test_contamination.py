@@ -28,7 +28,7 @@ def weigh(drawn, column="SAP_FLUX", depth=DEPTH, **more):
 
 def test_shares_are_those_of_drawn_fields():
     # 200 fields are in benchmarks/contamination.py
-    for seed in range(6):
+    for seed in range(4):
         drawn = draw_field(seed)
         finding, found = weigh(drawn)
         assert finding.value == found.fraction == pytest.approx(drawn.fraction, rel=0.02)
@@ -40,7 +40,7 @@ def test_shares_are_those_of_drawn_fields():
 def test_images_five_percent_wider_than_the_model_move_the_share_by_a_few_percent():
     # the limit of it: benchmarks/contamination.py has the figures
     errors = [
-        weigh(drawn)[1].fraction / drawn.fraction - 1 for drawn in (draw_field(seed, wider=1.05) for seed in range(4))
+        weigh(drawn)[1].fraction / drawn.fraction - 1 for drawn in (draw_field(seed, wider=1.05) for seed in range(2))
     ]
     assert 1e-3 < max(map(abs, errors)) < 0.06
 

@@ -157,7 +157,7 @@ def test_a_candidate_looked_at_in_pixels_is_not_asked_for_again(settings, state,
 
 
 def test_other_targets_than_candidates_get_none(settings, catalogue, replica):
-    for outcome in (Status.CLEARED, Status.NO_SIGNAL, Status.HELD):
+    for outcome in (Status.CLEARED, Status.HELD):
         home = settings.changed(home=settings.home.with_name(outcome.value))
         with queued(home, catalogue.visible()[:1]) as state:
             courier(home, state).live()
@@ -368,7 +368,7 @@ def test_killed_at_any_boundary_it_loses_no_file_and_queues_the_target_once(tmp_
     home, fresh = settings.home, tmp_path / "fresh"
     state.close()
     shutil.copytree(home, fresh)
-    for boundary in ("field files renamed", "field files recorded", "settled.before-commit", "field settled"):
+    for boundary in ("field files renamed", "settled.before-commit", "field settled"):
         shutil.rmtree(home)
         shutil.copytree(fresh, home)
         replica.forget()
