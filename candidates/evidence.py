@@ -576,6 +576,12 @@ def verdict(
     for block, title in (("fit", "transit fit"), ("validation", "false-positive probability"), ("known", "catalogues")):
         if blocks[block]["status"] == Verdict.NOT_RUN:
             say("unknown", f"{title} not run: {blocks[block]['reason']}")
+    known = blocks["known"]
+    for match in known.get("matches", ()):
+        if match["side"] is not None:
+            say(match["side"], match["words"])
+    for missing in known.get("missing", ()):
+        say("unknown", f"catalogues: {missing}")
     statuses = [str(finding.status) for finding in findings]
     word = disposition(decided, Verdict.FAIL in statuses, score)
     return {

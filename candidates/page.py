@@ -261,6 +261,7 @@ def shown(rank: int, row: Row) -> dict[str, Any]:
         "review": row.get("review") or "",
         "reviewer": row.get("reviewer") or "",
         "problem": row.get("problem") or "",
+        "shared": row.get("shared") or "",
         "curve": curve_path(row.get("curve_ppm") or ()),
     }
 

@@ -23,6 +23,7 @@ from candidates.wording import (
     SYMBOLS,
     data_lines,
     explanation_text,
+    known_lines,
     note_text,
     notes_of,
     passed_text,
@@ -188,6 +189,11 @@ def _texts(document: Mapping[str, Any]) -> tuple[Column, ...]:
         unknown.paragraph(short(line, NOTE_LENGTH))
     unknown.close_box()
     unknown.gap()
+    if document["known"]["status"] == "done":
+        unknown.heading("Known already")
+        for line in known_lines(document):
+            unknown.paragraph(short(line, NOTE_LENGTH))
+        unknown.gap()
     unknown.heading("Score")
     for name, value in score_rows(document):
         unknown.pair(name, value)

@@ -352,6 +352,16 @@ def data_lines(document: Document) -> list[str]:
     return lines
 
 
+def known_lines(document: Document) -> list[str]:
+    """What the catalogues at hand say, in lines: which they are, then what they know."""
+    known = document["known"]
+    tables = ", ".join(f"{table['source']} ({table['as_of']})" for table in known["catalogues"])
+    where = "" if known["radius_arcsec"] is None else f" within {known['radius_arcsec']:g} arcsec"
+    lines = [f"{counted(known['compared'], 'known object')}{where} compared: {tables}"]
+    lines += [match["words"] for match in known["matches"]] or ["none has this ephemeris"]
+    return lines + [text for text in (known["note"],) if text]
+
+
 def unknown_lines(document: Document) -> list[str]:
     """What was not run, or ended in an error, and why."""
     return [note_text(reason["text"]) for reason in document["verdict"]["reasons"] if reason["side"] == "unknown"]

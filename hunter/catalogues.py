@@ -1,4 +1,4 @@
-"""What is known already: TESS objects of interest, those of the community, confirmed planets.
+"""What is known already: TESS objects of interest, those of the community, confirmed planets, eclipsing binaries.
 
 Each table is asked for once a day by condition and kept on disk; where an archive does not answer, the copy at hand
 goes on serving and is said to be stale. A number that a table does not give is None: ExoFOP writes 0 for a period it
@@ -30,17 +30,18 @@ BJD_RANGE = (2_440_000.0, 2_480_000.0)  # 1968 to 2077
 BTJD_RANGE = (-17_000.0, 23_000.0)  # the same, for tables that count from BTJD 0
 LONGEST_PERIOD = 100_000.0  # days; more is a date in the wrong column
 INDEX = "known.sqlite"
-INDEX_VERSION = 1
+INDEX_VERSION = 2
+HOSTED = ("TOI", "CTOI", "planet")  # of these a star may be a host
 
 
 @dataclass(frozen=True, slots=True)
 class KnownObject:
     """A signal that a catalogue knows of a star; None is unknown."""
 
-    tic: int
-    source: str  # "TOI", "CTOI" or "planet"
-    name: str  # "TOI 101.01", "CTOI 17361.01", "WASP-46 b"
-    disposition: str  # as the catalogue writes it: PC, CP, KP, FP, FA, APC; "confirmed" of a planet; may be empty
+    tic: int | None  # None only in a person's own table, whose stars are known by their places
+    source: str  # "TOI", "CTOI", "planet", "TESS-EB", or the name of a person's own table
+    name: str  # "TOI 101.01", "CTOI 17361.01", "WASP-46 b", "TESS-EB 117544915"
+    disposition: str  # as the catalogue writes it: PC, CP, KP, FP, FA, APC, EA; "confirmed", "EB"; may be empty
     period: float | None  # days
     period_err: float | None
     epoch: float | None  # BTJD days, a transit's centre
@@ -48,6 +49,8 @@ class KnownObject:
     duration_hours: float | None
     depth_ppm: float | None
     updated: str  # as the catalogue writes it
+    ra: float | None = None  # degrees
+    dec: float | None = None  # degrees
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +70,17 @@ class Table:
     duration: tuple[str, ...]
     depth: tuple[str, ...]
     updated: tuple[str, ...]
+    ra: tuple[str, ...]
+    dec: tuple[str, ...]
     depth_unit: float = 1.0  # ppm in one of the table's units
+    named: bool = True  # the source stands before the name
+    default: str = ""  # disposition of a row that has none
+    by_place: bool = False  # rows without a star of the TIC are kept by their places
 
 
 _PLANETS = (
     "tic_id,pl_name,pl_orbper,pl_orbpererr1,pl_orbpererr2,pl_tranmid,pl_tranmiderr1,pl_tranmiderr2,pl_trandur,"
-    "pl_trandep,rowupdate"
+    "pl_trandep,rowupdate,ra,dec"
 )
 TABLES = (
     Table(
@@ -86,6 +94,7 @@ TABLES = (
         duration=("Duration (hours)", "pl_trandurh", "Transit Duration Value"),
         depth=("Depth (ppm)", "pl_trandep", "Transit Depth Value"),
         updated=("Date TOI Updated (UTC)", "rowupdate", "Updated"),
+        ra=("RA", "ra", "TIC Right Ascension"), dec=("Dec", "dec", "TIC Declination"),
     ),
     Table(
         "CTOI", "ctoi.csv",
@@ -94,6 +103,7 @@ TABLES = (
         period=("Period (days)",), period_err=("Period (days) Error",),
         epoch=("Transit Epoch (BJD)",), epoch_err=("Transit Epoch (BJD) err",),
         duration=("Duration (hrs)",), depth=("Depth ppm",), updated=("CTOI lastmod",),
+        ra=("RA",), dec=("Dec",),
     ),
     Table(
         "planet", "planets.csv",
@@ -101,7 +111,16 @@ TABLES = (
         + quote_plus(f"select {_PLANETS} from pscomppars where tran_flag=1") + "&format=csv",
         tic=("tic_id",), name=("pl_name",), disposition=(),
         period=("pl_orbper",), period_err=("pl_orbpererr1",), epoch=("pl_tranmid",), epoch_err=("pl_tranmiderr1",),
-        duration=("pl_trandur",), depth=("pl_trandep",), updated=("rowupdate",), depth_unit=1e4,  # given in percent
+        duration=("pl_trandur",), depth=("pl_trandep",), updated=("rowupdate",), ra=("ra",), dec=("dec",),
+        depth_unit=1e4, named=False, default="confirmed",  # depths in percent
+    ),
+    Table(  # Prsa et al. 2022 (ApJS 258, 16), as the archive of TESS keeps it; its widths are shares of the period
+        "TESS-EB", "tess_ebs.csv",
+        lambda archive: f"{archive.bulk_url.rstrip('/')}/hlsps/tess-ebs/"
+        "hlsp_tess-ebs_tess_lcf-ffi_s0001-s0026_tess_v1.0_cat.csv",
+        tic=("tess_id",), name=("tess_id",), disposition=(), period=("period",), period_err=("period_uncert",),
+        epoch=("bjd0",), epoch_err=("bjd0_uncert",), duration=(), depth=(), updated=("date_modified",),
+        ra=("ra",), dec=("dec",), default="EB",
     ),
 )  # fmt: skip
 
@@ -125,8 +144,9 @@ def read_table(content: bytes, table: Table) -> list[KnownObject]:
     def column(choices: Sequence[str]) -> int | None:
         return next((place[name] for name in choices if name in place), None)
 
-    columns = {item.name: column(getattr(table, item.name)) for item in fields(Table)[3:13]}
-    if None in (columns["tic"], columns["name"], columns["period"], columns["epoch"]):
+    columns = {item.name: column(getattr(table, item.name)) for item in fields(Table)[3:15]}
+    stars = columns["tic"] if not table.by_place or columns["tic"] is not None else columns["ra"]
+    if None in (stars, columns["period"]) or (not table.by_place and None in (columns["name"], columns["epoch"])):
         raise ArchiveUnavailable(f"unknown: the table of {table.source}s has no column of stars, periods or epochs")
     found = []
     for number, cells in enumerate(reader, 2):
@@ -142,19 +162,21 @@ def read_table(content: bytes, table: Table) -> list[KnownObject]:
             return "" if number is None else cells[number].strip()
 
         star = catalogue_number(cell("tic"))
-        if star is None:
+        ra, dec = _degrees(cell("ra"), 15.0), _degrees(cell("dec"), 1.0)
+        if star is None and not (table.by_place and ra is not None and dec is not None):
             continue  # a planet of another telescope, or a row without a star
         period = _positive(cell("period"), LONGEST_PERIOD)
         epoch = to_btjd(_number(cell("epoch")))
         depth = _positive(cell("depth"))
-        name = cell("name")
+        name = cell("name") or cell("tic") or f"{ra} {dec}"
         found.append(
             KnownObject(
-                int(star), table.source, name if table.source == "planet" else f"{table.source} {name}",
-                cell("disposition") or ("confirmed" if table.source == "planet" else ""),
+                None if star is None else int(star), table.source, f"{table.source} {name}" if table.named else name,
+                cell("disposition") or table.default,
                 period, _positive(cell("period_err")) if period is not None else None,
                 epoch, _positive(cell("epoch_err")) if epoch is not None else None,
                 _positive(cell("duration")), None if depth is None else depth * table.depth_unit, cell("updated"),
+                ra, dec,
             )
         )  # fmt: skip
     return found
@@ -166,6 +188,18 @@ def _number(text: str) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) else None
+
+
+def _degrees(text: str, per_unit: float) -> float | None:
+    """An angle written in degrees, or as 21:14:56.88 in hours (15 degrees a unit) or degrees."""
+    parts = text.split(":")
+    if len(parts) != 3:
+        return _number(text)
+    values = [_number(part.lstrip("+-")) for part in parts]
+    if None in values:
+        return None
+    size = sum((value or 0.0) / 60.0**place for place, value in enumerate(values)) * per_unit
+    return -size if text.startswith("-") else size
 
 
 def _positive(text: str, most: float = math.inf) -> float | None:
@@ -237,22 +271,33 @@ class Catalogues:
             query = f"SELECT {columns} FROM known WHERE tic = ? ORDER BY source DESC, name"
             return [KnownObject(*row) for row in index.execute(query, (int(tic),))]
 
+    def near(self, ra: float, dec: float, radius: float) -> list[KnownObject]:
+        """What the catalogues know within a radius in degrees of a place; empty where there are no copies yet."""
+        with self._open() as index:
+            if index is None:
+                return []
+            columns = ", ".join(item.name for item in fields(KnownObject))
+            query = f"SELECT {columns} FROM known WHERE dec BETWEEN ? AND ? ORDER BY source DESC, name"
+            rows = [KnownObject(*row) for row in index.execute(query, (dec - radius, dec + radius))]
+        return within(rows, ra, dec, radius)
+
     def hosts(self) -> frozenset[int]:
         """The stars that have a known planet or a candidate that was not refuted."""
         with self._open() as index:
             if index is None:
                 return frozenset()
-            query = "SELECT DISTINCT tic FROM known WHERE disposition NOT IN ('FP', 'FA')"
-            return frozenset(row[0] for row in index.execute(query))
+            query = f"""SELECT DISTINCT tic FROM known WHERE disposition NOT IN ('FP', 'FA')
+                AND source IN ({", ".join("?" * len(HOSTED))})"""
+            return frozenset(row[0] for row in index.execute(query, HOSTED))
+
+    def checked_at(self) -> dict[str, float]:
+        """When the archive last said that each copy stands, by source; without those that are not here."""
+        copies = {table.source: kept(self.folder / table.file, lambda content: None) for table in TABLES}
+        return {source: copy.checked_at for source, copy in copies.items() if copy is not None}
 
     def ages(self, now: float) -> dict[str, float]:
         """Seconds since the archive last said that each copy stands, by source; without those that are not here."""
-        found = {}
-        for table in TABLES:
-            copy = kept(self.folder / table.file, lambda content: None)
-            if copy is not None:
-                found[table.source] = now - copy.checked_at
-        return found
+        return {source: now - checked_at for source, checked_at in self.checked_at().items()}
 
     # ---- the index
 
@@ -287,6 +332,7 @@ class Catalogues:
                     "INSERT INTO made_of VALUES (?, ?)", [(source, copy.sha256) for source, copy in serving.items()]
                 )
                 index.execute("CREATE INDEX known_tic ON known (tic)")
+                index.execute("CREATE INDEX known_dec ON known (dec)")
                 index.commit()
             with open(unfinished, "rb") as file:
                 os.fsync(file.fileno())
@@ -348,6 +394,16 @@ def in_words(seconds: float) -> str:
         if number:
             return f"{number} {unit}{'' if number == 1 else 's'}"
     return "less than a minute"
+
+
+def within(rows: Sequence[KnownObject], ra: float, dec: float, radius: float) -> list[KnownObject]:
+    """Those within a radius in degrees of a place, in their order."""
+    from pipeline.matching import angle
+
+    unknown = math.nan
+    places = [(unknown, unknown) if row.ra is None or row.dec is None else (row.ra, row.dec) for row in rows]
+    away = angle([ra for ra, _ in places], [dec for _, dec in places], ra, dec).tolist()
+    return [row for row, arcsec in zip(rows, away, strict=True) if arcsec <= radius * 3600.0]
 
 
 def catalogues_of(home: Path) -> Catalogues:

@@ -19,6 +19,7 @@ from candidates.wording import confirmation_text
 from hunter import confirming
 from hunter.archives.base import Archive, Fetched
 from hunter.checkpoints import Item, Kept, Memory, digest_of, files_of
+from hunter.known import known_block
 from hunter.outcomes import Failure, judge
 from hunter.settings import Settings
 from models.inputs import SignalInputs
@@ -212,7 +213,11 @@ def conclude(
         return Ending(claim, failure.outcome, failure.because, failure=failure)
     result: SearchResult = found[claim.id, 0].get()
     rows = tuple(
-        signal_row(signal, *(part.get((claim.id, signal.number)) for part in (confirmations, findings, scores)))
+        signal_row(
+            signal,
+            cleaned[claim.id, 0].get(),
+            *(part.get((claim.id, signal.number)) for part in (confirmations, findings, scores)),
+        )
         for signal in result.signals
     )
     if not result.signals:
@@ -254,6 +259,7 @@ def conclude(
                 score=scores[item].get(),
                 run=run_block(tools, settings, memory, claim),
                 name=name,
+                known=known_block(settings, target, signal, tools.now()),
                 confirmation=confirmations[item].get() if item in confirmations else None,
                 explanation=explanation(
                     tools.model.load(),
@@ -394,13 +400,27 @@ def second_opinion(
 
 
 def signal_row(
-    signal: TransitSignal, confirmation: Kept | None, findings: Kept | None, score: Kept | None
+    signal: TransitSignal,
+    cleaned: CleanedLightCurve,
+    confirmation: Kept | None,
+    findings: Kept | None,
+    score: Kept | None,
 ) -> SignalRow:
     judged = [] if findings is None else [asdict(finding) for finding in findings.get()]
     if confirmation is not None:
         judged.append(recorded(confirmation.get()))
     known = {name: value for name, value in asdict(signal).items() if name in SIGNAL_COLUMNS}
-    return SignalRow(**known, probability=None if score is None else score.get().probability, findings=judged)
+    detectors = {
+        (item.sector, item.camera, item.ccd)
+        for item in cleaned.products
+        if item.mission == "TESS" and item.sector is not None and item.camera is not None and item.ccd is not None
+    }
+    return SignalRow(
+        **known,
+        probability=None if score is None else score.get().probability,
+        findings=judged,
+        detectors=sorted(detectors),
+    )
 
 
 def recorded(confirmation: Confirmation) -> dict[str, Any]:

@@ -40,6 +40,7 @@ FOLD = 300.0  # seconds between foldings of the write-ahead log into the file
 ROOM_LOOK = 10.0  # seconds between looks for room on a disk that was full
 FIGURES = 60.0  # seconds between two writings of the figures for others
 ROUNDS = 30.0  # seconds between rounds of what is to be told to people
+SHARING = 600.0  # seconds between comparisons of all stars with one another, while targets are hunted
 
 
 @dataclass(slots=True)
@@ -76,6 +77,7 @@ class Daemon:
     _meter: WaitingMeter = field(default_factory=WaitingMeter)
     _share: float = -1.0  # as it was last put down
     _written: tuple[int, ...] = ()  # what the index of candidates was written from
+    _compared: int = 0  # targets hunted when the stars were last compared
     _file_seen: float | None = None
 
     def live(self) -> Night:
@@ -112,6 +114,9 @@ class Daemon:
         try:
             self._keep_turning(notifier)
             sweep(self.settings, state, self.now())
+            from hunter.sharing import compare_stars
+
+            compare_stars(self.settings, state, self.now())
             rewrite_index(self.settings, self.now())
             self._note("info", "night", f"the daemon ends: {plural(self.night.hunted, 'target')} hunted")
         finally:
@@ -168,6 +173,7 @@ class Daemon:
         schedule.every("poll", every, first=every - since if 0 <= since < every else 0.0, jitter=every / 20)
         if crew_is_far(settings):
             schedule.every("catalogues", 86_400.0, first=30.0, jitter=600.0)
+        schedule.every("sharing", SHARING)
         schedule.every("beat", settings.engine.heartbeat_seconds, first=0.0)
         schedule.every("settings", SETTINGS_LOOK)
         schedule.every("index", settings.daemon.index_seconds)
@@ -188,6 +194,10 @@ class Daemon:
         try:
             if name in ("poll", "catalogues"):
                 crew.send(name)
+            elif name == "sharing":
+                if self.night.hunted != self._compared:
+                    self._compared = self.night.hunted
+                    crew.send(name)
             elif name == "beat":
                 state.heartbeat(self._name, self.now(), message=f"paused: {crew.full}" if crew.full else "")
                 following = self._schedule.next("poll")
@@ -280,7 +290,7 @@ class Daemon:
     def _look_at_index(self) -> None:
         with Reader(self.settings.database) as reader:
             rows = reader.candidates()
-        written = tuple(hash((row["name"], row["json_sha256"], row["decision"])) for row in rows)
+        written = tuple(hash((row["name"], row["json_sha256"], row["decision"], row["shared"])) for row in rows)
         if written != self._written:
             rewrite_index(self.settings, self.now())
             self._written = written

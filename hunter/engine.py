@@ -156,6 +156,9 @@ def night(
             with closing(crew), stop_signals(result, crew.stop):
                 deadline = None if max_hours is None else began + max_hours * 3600
                 _keep_working(crew, result, deadline, show)
+            from hunter.sharing import compare_stars  # light commands want the lock of this file, and no scipy
+
+            compare_stars(settings, state, now())
             rewrite_index(settings, now())
             state.log("info", "night", f"the night ends: {result.hunted} targets hunted", now())
             state.checkpoint()

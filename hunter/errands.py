@@ -21,14 +21,20 @@ def errand_runner(
     """What does an errand by its name, and says what came of it: empty where there is nothing to say.
 
     ``poll`` looks for what is new, ``relist`` queues what changed settings ask to be hunted again, ``catalogues``
-    refreshes the tables of known objects.
+    refreshes the tables of known objects, ``sharing`` compares the signals of all stars with one another.
     """
-    if settings.archive.source in FAR:
-        return _far(settings, state, door, now)
-    return _near(settings, state, now)
+
+    def sharing() -> str:
+        from hunter.sharing import compare_stars
+
+        return compare_stars(settings, state, now())
+
+    known = _far(settings, state, door, now) if settings.archive.source in FAR else _near(settings, state, now)
+    known["sharing"] = sharing
+    return lambda name: known[name]()
 
 
-def _near(settings: Settings, state: State, now: Callable[[], float]) -> Callable[[str], str]:
+def _near(settings: Settings, state: State, now: Callable[[], float]) -> dict[str, Callable[[], str]]:
     """A folder is looked through."""
     from hunter.archives import open_archive
     from hunter.archives.base import ArchiveEmpty
@@ -41,11 +47,10 @@ def _near(settings: Settings, state: State, now: Callable[[], float]) -> Callabl
         state.set("last_poll_at", str(now()))
         return told
 
-    known = {"poll": poll, "relist": poll}
-    return lambda name: known[name]()
+    return {"poll": poll, "relist": poll}
 
 
-def _far(settings: Settings, state: State, door: Door, now: Callable[[], float]) -> Callable[[str], str]:
+def _far(settings: Settings, state: State, door: Door, now: Callable[[], float]) -> dict[str, Callable[[], str]]:
     """An archive is asked, through the door."""
     from hunter.archives import open_archive
     from hunter.archives.base import ArchiveEmpty
@@ -78,8 +83,7 @@ def _far(settings: Settings, state: State, door: Door, now: Callable[[], float])
         with door.asking():
             return "; ".join(catalogues_of(settings.home).refresh(session, settings.archive, now))
 
-    known = {"poll": poll, "relist": relist, "catalogues": catalogues}
-    return lambda name: known[name]()
+    return {"poll": poll, "relist": relist, "catalogues": catalogues}
 
 
 def list_sectors(settings: Settings, sectors: Collection[int], now: float) -> list[FoundTarget]:

@@ -326,7 +326,7 @@ def _candidate_cells(row: Mapping[str, Any]) -> dict[str, str]:
         "period d": f"{row['period']:.5f}",
         "depth ppm": f"{row['depth'] * 1e6:,.0f}",
         "dur h": f"{row['duration'] * 24:.2f}",
-        "disposition": row["disposition"].replace("_", " "),
+        "disposition": row["disposition"].replace("_", " ") + (", shared" if row.get("shared") else ""),
         "review": (row["decision"] or "not yet").replace("_", " "),
     }
 
@@ -405,6 +405,8 @@ def _show_signal(signal: Mapping[str, Any], out: Console) -> None:
             f", S/N {signal['snr']:.1f}, {score}{alias}",
         )
     )
+    for said in signal.get("shared", ()):
+        out.print(Text(f"shared by {said['stars']} stars: {said['words']}", style="yellow"))
     findings = Table.grid(padding=(0, 1, 0, 0))
     findings.add_column(min_width=3, justify="right")
     findings.add_column(no_wrap=True)

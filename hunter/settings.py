@@ -114,6 +114,7 @@ TABLES = LIGHT | {
     "fold": "pipeline.fold:FoldSettings",
     "vet": "pipeline.vet:VetSettings",
     "pixels": "pipeline.pixels.settings:PixelSettings",
+    "known": "hunter.known:KnownSettings",
     "drift": "models.drift:DriftSettings",
     "logs": "hunter.logs:LogSettings",
     "metrics": "hunter.metrics:MetricsSettings",
@@ -239,6 +240,9 @@ def load(home: str | None = None, overrides: Mapping[str, Any] | None = None, *,
     if "watch" in tables and tables["watch"].favourites:
         favourites = folder / Path(tables["watch"].favourites).expanduser()
         tables["watch"] = dataclasses.replace(tables["watch"], favourites=str(favourites))
+    if "known" in tables and tables["known"].tables:
+        own = tuple(str(folder / Path(name).expanduser()) for name in tables["known"].tables)
+        tables["known"] = dataclasses.replace(tables["known"], tables=own)
     inside = Path(tables["paths"].home).expanduser()
     return Settings((folder / inside).resolve(), file, tables)
 

@@ -315,7 +315,8 @@ class Progress(Transactions):
 
 
 def _signal_values(target: int, row: SignalRow) -> dict[str, Any]:
-    return asdict(row) | {"target_id": target, "findings": json.dumps(list(row.findings), allow_nan=False)}
+    told = {"findings": row.findings, "detectors": row.detectors}
+    return asdict(row) | {"target_id": target} | {k: json.dumps(list(v), allow_nan=False) for k, v in told.items()}
 
 
 def _said_of(end: End, now: float) -> dict[str, Any]:

@@ -33,7 +33,9 @@ SORTS = {
 
 _CANDIDATES = """
     SELECT c.*, t.kind, t.key, t.sector, t.status,
-        r.decision, r.reason, r.reviewer, r.at AS reviewed_at
+        r.decision, r.reason, r.reviewer, r.at AS reviewed_at,
+        (SELECT min(h.words) FROM shared_signals AS h WHERE h.target_id = c.target_id
+            AND h.period = c.period AND h.epoch = c.epoch) AS shared
     FROM candidates AS c
     JOIN targets AS t ON t.id = c.target_id
     LEFT JOIN reviews AS r ON r.id = (
@@ -250,8 +252,11 @@ class Reader:
         number = target["id"]
         row = _readable(target)
         row["name"] = f"{target['kind']} {target['key']}"
+        shared = self._rows("SELECT * FROM shared_signals WHERE target_id = :id ORDER BY number, kind", id=number)
         row["signals"] = [
-            signal | {"findings": json.loads(signal["findings"])}
+            signal
+            | {name: json.loads(signal[name]) for name in ("findings", "detectors")}
+            | {"shared": [said for said in shared if _ephemeris(said) == _ephemeris(signal)]}
             for signal in self._rows("SELECT * FROM signals WHERE target_id = :id ORDER BY number", id=number)
         ]
         row["phase_runs"] = self._rows(
@@ -331,6 +336,28 @@ class Reader:
                     yield row | {"star": json.loads(row["star"]), "findings": json.loads(row["findings"])}
             after = wanted[-1]["target_id"]
 
+    def seen_signals(self) -> Iterator[Row]:
+        """Yield the signals of all stars whose detectors are known, harmonics left out: what is to be compared.
+
+        Each row has ``target_id``, ``number``, the ephemeris with its errors, ``duration``, ``depth``, ``n_transits``,
+        the ``detectors`` and the ``star`` as they are stored, and the ``kind`` and ``key`` of the target.
+        """
+        query = """SELECT s.target_id, s.number, s.period, s.epoch, s.period_err, s.epoch_err, s.duration, s.depth,
+                s.n_transits, s.detectors, t.kind, t.key, t.star
+            FROM signals AS s JOIN targets AS t ON t.id = s.target_id
+            WHERE s.target_id > :after AND s.target_id <= :last AND s.alias_of IS NULL AND s.detectors <> '[]'
+            ORDER BY s.target_id, s.number"""
+        page = """SELECT max(target_id) AS n FROM (
+            SELECT target_id FROM signals WHERE target_id > :after ORDER BY target_id LIMIT :page) AS next"""
+        after = -1
+        while (last := self._value(page, after=after, page=PAGE)) is not None:
+            yield from self._rows(query, after=after, last=last)
+            after = last
+
+    def last_move(self) -> int:
+        """Return the number of the newest move, 0 before the first: while it stays, no signal has changed."""
+        return int(self._value("SELECT coalesce(max(id), 0) AS n FROM moves"))
+
     def nights(self) -> list[float]:
         """Return when each night of this hunt began, oldest first, as far back as the events are kept."""
         query = "SELECT at FROM events WHERE kind = 'night' AND text LIKE 'a night begins%' ORDER BY at"
@@ -405,6 +432,10 @@ class Reader:
         if sqlite:
             return bool(self._rows("SELECT 1 AS n FROM sqlite_master WHERE name = 'alembic_version'"))
         return self._value("SELECT to_regclass('alembic_version') AS n") is not None
+
+
+def _ephemeris(row: Row) -> tuple[int, float, float]:
+    return row["number"], row["period"], row["epoch"]
 
 
 def _readable(target: Row) -> Row:

@@ -107,6 +107,22 @@ class SignalRow:
     alias_of: int | None = None
     probability: float | None = None  # the network's, where it was asked
     findings: Sequence[Mapping[str, Any]] = ()  # what each vetting test said; stored as JSON
+    detectors: Sequence[Sequence[int]] = ()  # sector, camera and CCD that saw the star; stored as JSON
+
+
+@dataclass(frozen=True, slots=True)
+class SharedRow:
+    """What a signal has in common with those of other stars."""
+
+    target_id: int
+    number: int  # of the signal
+    kind: str  # "ephemeris": the same event in several stars; "times": its dips fall when many stars dip
+    period: float  # of the signal, so that it is known after a new hunt whether it is still this one
+    epoch: float
+    stars: int
+    source: str | None  # name of the star whose dip is the deepest; None where none is said to be the source
+    chance: float
+    words: str  # a sentence for people
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,6 +128,25 @@ signals = Table(
     Column("alias_of", Integer),
     Column("probability", Double),
     Column("findings", Text, nullable=False, server_default="[]"),  # JSON: what each vetting test said
+    Column("detectors", Text, nullable=False, server_default="[]"),  # JSON: [sector, camera, CCD] that saw the star
+    sqlite_with_rowid=False,
+)
+
+# What a signal has in common with those of other stars. Period and epoch tell of which signal it was said: after a new
+# hunt another one may bear the number, until the stars are compared again.
+shared_signals = Table(
+    "shared_signals",
+    metadata,
+    Column("target_id", _Id, ForeignKey("targets.id"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("kind", Text, primary_key=True),  # "ephemeris" or "times"
+    Column("period", Double, nullable=False),
+    Column("epoch", Double, nullable=False),
+    Column("stars", Integer, nullable=False),
+    Column("source", Text),  # name of the star with the deepest, where there is one
+    Column("chance", Double, nullable=False),
+    Column("words", Text, nullable=False),
+    Column("at", Double, nullable=False),
     sqlite_with_rowid=False,
 )
 

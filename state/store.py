@@ -17,17 +17,29 @@ from state.connecting import backup, connect, faults, is_sqlite, place_of
 from state.moves import Moves
 from state.progress import End, Progress
 from state.queue import Queue
-from state.rows import CandidateRow, Claim, EnqueueReport, NewTarget, PhaseRun, SignalRow
+from state.rows import CandidateRow, Claim, EnqueueReport, NewTarget, PhaseRun, SharedRow, SignalRow
 from state.schema import counts, phase_runs, targets
+from state.sharing import Sharing
 from state.status import StateError
 from state.transactions import nothing
 from state.words import Words
 from state.workers import Workers
 
-__all__ = ["CandidateRow", "Claim", "End", "EnqueueReport", "NewTarget", "PhaseRun", "SignalRow", "State", "nothing"]
+__all__ = [
+    "CandidateRow",
+    "Claim",
+    "End",
+    "EnqueueReport",
+    "NewTarget",
+    "PhaseRun",
+    "SharedRow",
+    "SignalRow",
+    "State",
+    "nothing",
+]
 
 
-class State(Queue, Progress, Moves, Workers, Words):
+class State(Queue, Progress, Moves, Workers, Words, Sharing):
     """The record of one hunt. Safe to share between threads; each process opens its own.
 
     Open it with ``State.open``, and use it as a context manager or ``close`` it. Times are seconds since 1970, UTC,

@@ -9,10 +9,10 @@ import requests
 from loopback import open_shelf
 
 from hunter.archives.settings import ArchiveSettings
-from hunter.catalogues import DAY, TABLES, Catalogues, KnownObject, in_words, read_table, to_btjd
+from hunter.catalogues import DAY, TABLES, Catalogues, KnownObject, _degrees, in_words, read_table, to_btjd
 from pipeline.errors import ArchiveUnavailable
 
-TOI, CTOI, PLANETS = TABLES
+TOI, CTOI, PLANETS, BINARIES = TABLES
 NOW = 1.8e9
 TOI_PATH = "/tess/download_toi.php?sort=toi&output=csv"
 CTOI_PATH = "/tess/download_ctoi.php?sort=ctoi&output=csv"
@@ -104,6 +104,15 @@ def test_real_tables_are_read_whole(shared_data, file, table, rows, without_peri
         assert row.epoch is None or -3000 < row.epoch < 4000  # found by Kepler or later
 
 
+@pytest.mark.parametrize(
+    ("text", "per_unit", "degrees"),
+    [("21:14:56.88", 15, 318.737), ("-55:52:18.71", 1, -55.871864), ("-00:30:00", 1, -0.5), ("12.5", 15, 12.5),
+     ("", 1, None), ("1:x:3", 1, None)],
+)  # fmt: skip
+def test_a_place_is_read_in_degrees_or_in_sixtieths(text, per_unit, degrees):
+    assert _degrees(text, per_unit) == (None if degrees is None else pytest.approx(degrees, abs=1e-6))
+
+
 # ---- refreshing
 
 
@@ -115,6 +124,8 @@ def shelf():
         planets = "tic_id,pl_name,pl_orbper,pl_tranmid\nTIC 231663901,WASP-46 b,1.43,2455392.3\n"
         archive = archive_at("http://h")
         shelf.put(PLANETS.path(archive).removeprefix("http://h"), planets)
+        binaries = "tess_id,bjd0,period,ra,dec\n8,1326.5,2.5,10.0,-45.0\n"
+        shelf.put(BINARIES.path(archive).removeprefix("http://h"), binaries)
         yield shelf
 
 
@@ -125,7 +136,7 @@ def session():
 
 
 def archive_at(url):
-    return ArchiveSettings(exofop_url=url, exoplanet_archive_url=url)
+    return ArchiveSettings(exofop_url=url, exoplanet_archive_url=url, bulk_url=url)
 
 
 def test_a_star_is_known_by_all_catalogues(shelf, session, tmp_path):
@@ -136,8 +147,18 @@ def test_a_star_is_known_by_all_catalogues(shelf, session, tmp_path):
         ("planet", "WASP-46 b"), ("TOI", "TOI 101.01"), ("CTOI", "CTOI 231663901.01"),
     ]  # fmt: skip
     assert catalogues.known(6) == []
-    assert catalogues.hosts() == {231663901}  # a false positive makes no host
-    assert catalogues.ages(NOW + 60) == {"TOI": 60.0, "CTOI": 60.0, "planet": 60.0}
+    assert catalogues.hosts() == {231663901}  # neither a false positive nor a binary makes a host
+    assert catalogues.ages(NOW + 60) == {"TOI": 60.0, "CTOI": 60.0, "planet": 60.0, "TESS-EB": 60.0}
+
+
+def test_what_is_known_around_a_place_is_found_across_the_zero_of_the_circle(shelf, session, tmp_path):
+    shelf.put(BINARIES.path(archive_at("")), "tess_id,bjd0,period,ra,dec\n8,1326.5,2.5,359.99,-45.0\n9,1326.5,2.5,,\n")
+    catalogues = Catalogues(tmp_path)
+    assert catalogues.near(0.0, -45.0, 0.1) == []
+    catalogues.refresh(session, archive_at(shelf.url), lambda: NOW)
+    assert [row.tic for row in catalogues.near(0.0, -45.0, 0.01)] == [8]
+    assert catalogues.near(0.0, -45.0, 0.005) == []
+    assert catalogues.near(180.0, -45.0, 1.0) == []
 
 
 def test_a_table_is_asked_for_once_a_day_and_by_condition(shelf, session, tmp_path):
@@ -147,7 +168,7 @@ def test_a_table_is_asked_for_once_a_day_and_by_condition(shelf, session, tmp_pa
     catalogues.refresh(session, archive_at(shelf.url), lambda: NOW + DAY - 1)
     assert len(shelf.asked) == asked
     catalogues.refresh(session, archive_at(shelf.url), lambda: NOW + DAY)
-    assert len(shelf.asked) == asked + 3
+    assert len(shelf.asked) == asked + 4
     assert shelf.asked[asked][1]["If-None-Match"] == '"t1"'
     assert catalogues.ages(NOW + DAY)["TOI"] == 0
 
@@ -185,7 +206,7 @@ def test_without_any_answer_nothing_is_known_and_that_is_said(session, tmp_path)
     catalogues = Catalogues(tmp_path)
     words = catalogues.refresh(session, archive_at("http://127.0.0.1:9"), lambda: NOW)
     assert [word.split(":")[0] for word in words] == [
-        f"the table of {source}s is not here yet" for source in ("TOI", "CTOI", "planet")
+        f"the table of {source}s is not here yet" for source in ("TOI", "CTOI", "planet", "TESS-EB")
     ]
     assert catalogues.known(5) == []
     assert catalogues.hosts() == frozenset()
@@ -206,7 +227,7 @@ def test_every_field_of_a_known_object_is_kept(shelf, session, tmp_path):
     catalogues.refresh(session, archive_at(shelf.url), lambda: NOW)
     (row,) = catalogues.known(5)
     assert row == KnownObject(5, "TOI", "TOI 1.01", "FP", 2.0, None, 1326.0, None, None, 100.0, "")
-    assert len(fields(KnownObject)) == 11
+    assert len(fields(KnownObject)) == 13
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ from state.status import (
     Status,
     UnknownName,
 )
-from state.store import CandidateRow, End, NewTarget, PhaseRun, SignalRow, State
+from state.store import CandidateRow, End, NewTarget, PhaseRun, SharedRow, SignalRow, State
 from state.survivors import Survivors
 
 HERE = Path(__file__).parents[1]
@@ -898,6 +898,35 @@ def test_a_count_that_was_tampered_with_is_noticed(state):
     with state.engine.begin() as connection:
         connection.execute(text("UPDATE counts SET n = n + 1"))
     assert state.check() == ["the counter says 4 for status QUEUED, the rows say 3"]
+
+
+def test_what_stars_have_in_common_is_replaced_where_it_differs_and_only_there(state, url):
+    state.enqueue(offer([1, 2]), 0.0)
+    claims = state.claim("w", 2, 1.0)
+    one, two = (claim.id for claim in claims)
+    seen = [(5, 1, 3), (6, 2, 4)]
+    for claim in claims:
+        signals = [signal(1, detectors=seen), signal(2, alias_of=1, detectors=seen), signal(3)]
+        state.finish(claim, Status.CANDIDATE, "x", 2.0, signals=signals, candidates=[candidate(name=f"c{claim.id}_p1")])
+    with Reader(url) as reader:
+        rows_seen = list(reader.seen_signals())  # no harmonics, none whose detectors are unknown
+        assert [(row["target_id"], row["number"], row["detectors"]) for row in rows_seen] == [
+            (one, 1, "[[5, 1, 3], [6, 2, 4]]"), (two, 1, "[[5, 1, 3], [6, 2, 4]]"),
+        ]  # fmt: skip
+        assert reader.last_move() == max(row[0] for row in rows(state, "SELECT id FROM moves"))
+
+    def said(target, words, **more):
+        return SharedRow(target, 1, "ephemeris", 3.25, 1326.5, 2, "TIC 1", 0.001, words, **more)
+
+    assert state.share([said(one, "the deepest"), said(two, "theirs")], 10.0) == (2, 0)
+    assert state.share([said(two, "theirs"), said(one, "the deepest")], 11.0) == (0, 0)
+    assert state.share([said(one, "another")], 12.0) == (1, 1)
+    with Reader(url) as reader:
+        told = reader.target("TIC", "1")["signals"]
+        assert [[item["words"] for item in row["shared"]] for row in told] == [["another"], [], []]
+        assert [row["shared"] for row in reader.candidates()] == ["another", None]
+    assert state.share([], 13.0) == (0, 1)
+    assert_sound(state)
 
 
 # ---------------------------------------------------------------------------------------------------- the reader

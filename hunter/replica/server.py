@@ -432,6 +432,8 @@ def route_of(path: str, query: dict[str, str]) -> tuple[str, str]:
         return "ctoi", ""
     if path.startswith(models.ROOT):
         return "models", path.rpartition("/")[2]
+    if path.startswith("/hlsps/tess-ebs/"):
+        return "tess-ebs", path.rpartition("/")[2]
     if path.startswith("/tesscut/"):
         return "tesscut", path.rpartition("/")[2]
     return "none", path
@@ -603,6 +605,10 @@ class Answers:
         return Reply(200, (("Content-Type", "text/csv"),), body)
 
     _ctoi = _toi
+
+    def _tess_ebs(self, request: Request, path: str, query: dict[str, str]) -> Reply:
+        body = tables.tess_ebs(self.catalogue.known, self.catalogue.stars())
+        return Reply(200, (("Content-Type", "text/csv"),), body)
 
     def _json(self, document: Any) -> Reply:
         body = json.dumps(document).encode()

@@ -37,6 +37,7 @@ class Known:
     epoch_error: float | None = 1e-3  # days
     name: str = ""  # of the planet, once confirmed
     community: bool = False  # a CTOI, not a TOI
+    binary: bool = False  # of the catalogue of eclipsing binaries, and of no other
 
 
 def _names(text: str) -> list[str]:
@@ -79,6 +80,11 @@ EXOFOP_CTOI = _names(
     "Stellar Eff Temp (K) err,Stellar log(g) (cm/s^2),Stellar log(g) (cm/s^2) err,Stellar Radius (R_Sun),"
     "Stellar Radius (R_Sun) err,CTOI lastmod,User,Group,Tag,Notes"
 )
+TESS_EBS = _names(
+    "tess_id,signal_id,date_added,date_modified,source,ra,dec,pmra,pmdec,Tmag,bjd0,bjd0_uncert,period,period_uncert,"
+    "morph_coeff,prim_width_pf,prim_depth_pf,prim_pos_pf,sec_width_pf,sec_depth_pf,sec_pos_pf,prim_width_2g,"
+    "prim_depth_2g,prim_pos_2g,sec_width_2g,sec_depth_2g,sec_pos_2g,sectors"
+)
 STAMP = "2020-09-13 00:00:00"
 
 
@@ -114,6 +120,8 @@ def tap_rows(table: str, known: Sequence[Known], stars: Mapping[int, Star]) -> l
         ]  # fmt: skip
     rows: list[Row] = []
     for item in known:
+        if item.binary:
+            continue
         star = stars.get(item.tic, Star())
         row: Row = {}
         _measured(row, "pl_orbper", item.period_days, item.period_error)
@@ -168,9 +176,28 @@ def exofop(kind: str, form: str, known: Iterable[Known], stars: Mapping[int, Sta
     writer = csv.writer(text, delimiter="|" if form == "pipe" else ",", lineterminator="\n")
     writer.writerow(names)
     for item in known:
-        if item.community == (kind == "ctoi"):
+        if item.community == (kind == "ctoi") and not item.binary:
             row = _exofop_row(kind, item, stars.get(item.tic, Star()))
             writer.writerow([_text(row.get(name)) for name in names])
+    return text.getvalue().encode()
+
+
+def tess_ebs(known: Iterable[Known], stars: Mapping[int, Star]) -> bytes:
+    """The catalogue of eclipsing binaries of TESS (Prsa et al. 2022), with the columns of its file."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(TESS_EBS)
+    for item in known:
+        if item.binary:
+            star = stars.get(item.tic, Star())
+            row: Row = {
+                "tess_id": item.tic, "signal_id": 1, "date_added": STAMP, "date_modified": STAMP, "source": "LCF",
+                "ra": star.ra, "dec": star.dec, "Tmag": star.tmag, "bjd0": item.epoch_btjd,
+                "bjd0_uncert": item.epoch_error, "period": item.period_days, "period_uncert": item.period_error,
+                "prim_width_pf": item.duration_hours / 24 / item.period_days, "prim_depth_pf": item.depth_ppm / 1e6,
+                "prim_pos_pf": 0.0,
+            }  # fmt: skip
+            writer.writerow([_text(row.get(name)) for name in TESS_EBS])
     return text.getvalue().encode()
 
 
