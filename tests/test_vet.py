@@ -109,12 +109,6 @@ def test_a_box_smeared_by_long_exposures_is_not_taken_for_a_v():
     assert found["v_shape"].value > 0.5
 
 
-def test_fails_one_event_that_carries_the_fold():
-    found = examine(lambda time: 6 * planet(time) * (np.abs(time - EPOCH - 2 * PERIOD) < 0.5))
-    assert found["depth_steadiness"].status is Verdict.FAIL
-    assert f"BTJD {EPOCH + 2 * PERIOD:.3f}" in found["depth_steadiness"].note
-
-
 def test_fails_depths_that_wander():
     sizes = np.array([2.2, 0.1, 1.4, 0.3, 1.9, 0.2, 2.1, 0.4, 1.6, 0.2, 1.0, 1.0])
     found = examine(lambda time: planet(time) * sizes[np.floor((time - EPOCH) / PERIOD + 0.5).astype(int)])

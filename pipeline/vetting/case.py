@@ -11,6 +11,7 @@ from annotated_types import Ge, Gt, Interval
 from pipeline import limb_darkening
 from pipeline.types import CleanedLightCurve, FoldedViews, LightCurve, Star, TransitSignal
 from pipeline.vetting import transit_shape, trapezoid
+from pipeline.vetting.series import Series, every_phase
 from pipeline.vetting.transits import Transits, measure
 
 SUN_LOGG = 4.438  # log10 cm/s2
@@ -42,6 +43,28 @@ class VetSettings:
     size_sigma: Annotated[float, Ge(0)] = 1.0  # how sure that the body is larger
     largest_depth: Annotated[float, Interval(gt=0, lt=1)] = 0.25  # fraction, where the star's radius is unknown
     soft_failures: Annotated[int, Ge(1)] = 2  # soft tests that make a false positive when they fail together
+    least_mes: Annotated[float, Ge(0)] = 6.2  # signal-to-noise that the sound transits must reach together
+    least_transits: Annotated[int, Ge(1)] = 2  # sound transits that must be dips
+    sound_coverage: Annotated[float, Interval(ge=0, le=1)] = 0.75  # share observed of 2 durations around a sound one
+    brightening_share: Annotated[float, Interval(gt=0, le=1)] = 0.6  # brightest box over brightest + deepest
+    unique_over_noise: float = 0.2  # sigmas of the transit above noise that 20,000 signals may make
+    unique_over_others: float = 0.8  # sigmas above the third dip and the strongest brightening, after the look
+    consistency_chi: Annotated[float, Ge(0)] = 7.8  # signal-to-noise over the scatter of the single transits' own
+    consistency_sigma: Annotated[float, Ge(0)] = 3.0  # and how sure of that scatter
+    mean_over_median: Annotated[float, Gt(1)] = 1.5  # of the single depths
+    chases_least: Annotated[float, Interval(ge=0, le=1)] = 0.78  # tenths of a period to the nearest event as strong
+    chases_transits: Annotated[int, Ge(0)] = 5  # of that few transits each must stand out
+    sine_sigma: Annotated[float, Gt(0)] = 4.0  # of a wave at half, once or twice the period
+    sine_share: Annotated[float, Gt(0)] = 0.3  # and its semi-amplitude over the depth
+    sine_period: Annotated[float, Ge(0)] = 10.0  # days; waves of longer periods are not judged
+    asymmetry_sigma: Annotated[float, Gt(0)] = 5.0  # of left against right
+    asymmetry_share: Annotated[float, Gt(0)] = 0.3  # and the difference over the depth
+    gap_days: Annotated[float, Gt(0)] = 0.3  # without cadences that make a long gap
+    gap_share: Annotated[float, Interval(gt=0, le=1)] = 0.5  # of the transits beside a gap
+    gap_chance: Annotated[float, Interval(gt=0, le=1)] = 0.01  # and the probability that so many are there by chance
+    fit_gain: float = 20.0  # BIC by which a transit betters a straight line
+    fit_rival: Annotated[float, Ge(0)] = 6.0  # BIC by which a step or jump may better the transit
+    false_alarm_probability: Annotated[float, Interval(gt=0, le=1)] = 0.01  # of so strong a peak in noise alone
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +86,11 @@ class Case:
         """Depths of the single transits in flux."""
         curve = self.light_curve
         return measure(curve.time, curve.flux, self.cleaned.exposure, self.signal, self.views.masked_noise)
+
+    @cached_property
+    def series(self) -> Series | str:
+        """The ephemeris moved to every phase, or why that cannot be measured."""
+        return every_phase(self.light_curve, self.cleaned.exposure, self.signal)
 
     @cached_property
     def fold(self) -> trapezoid.Fold | None:
