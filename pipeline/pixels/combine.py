@@ -28,7 +28,8 @@ def combine(offsets: Sequence[SkyOffset]) -> tuple[SkyOffset, float | None, floa
     """
     if len(offsets) == 1:
         return offsets[0], None, None
-    weights = [np.linalg.inv(covariance_of(offset)) for offset in offsets]
+    # the inverse of a covariance from few samples is too large in the mean (inverse Wishart, two dimensions)
+    weights = [np.linalg.inv(covariance_of(offset)) * max(1 - 3 / offset.independent, 0.25) for offset in offsets]
     places = [np.array([offset.east, offset.north]) for offset in offsets]
     covariance = np.linalg.inv(np.sum(weights, axis=0))
     mean = covariance @ np.sum([w @ place for w, place in zip(weights, places, strict=True)], axis=0)
