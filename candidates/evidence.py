@@ -8,19 +8,21 @@ candidate.
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 import numpy as np
 
+from candidates.field_block import field_block
 from candidates.files import safe_name
 from candidates.reading import SCHEMA_ID, SCHEMA_VERSION, BadEvidence, parse, read, schema, validate
 from candidates.wording import confirmation_text, influences, sureness
 from pipeline.confirm import Confirmation
 from pipeline.disposition import Disposition, Word, decide
 from pipeline.ephemeris import cycle, phase
+from pipeline.surroundings import Surroundings
 from pipeline.types import (
     CleanedLightCurve,
     Evidence,
@@ -155,7 +157,8 @@ def build_evidence(
     confirmation: Confirmation | None = None,
     left_aside: Sequence[tuple[str, str]] = (),
     explanation: Mapping[str, Any] | None = None,
-    decided: Disposition | None = None,
+    weigh: Callable[[Sequence[Finding]], Disposition] = decide,
+    surroundings: Surroundings | None = None,
 ) -> Evidence:
     """Gather what every phase said about one signal into one document.
 
@@ -177,8 +180,10 @@ def build_evidence(
     explanation : mapping, optional
         What moved the score: ``method``, ``score``, ``views``, ``parts``, ``scalars`` and ``other_dip_phase``; or
         ``status`` error with its reason.
-    decided : Disposition, optional
-        What the findings together say; by the default thresholds if not given.
+    weigh : callable
+        What findings together say: :func:`pipeline.disposition.decide` with the thresholds of the hunt.
+    surroundings : Surroundings, optional
+        What pixels and neighbours say; their findings follow those of the light curve.
 
     Returns
     -------
@@ -190,6 +195,8 @@ def build_evidence(
     ValueError
         If any number is NaN or infinite (the message says which), or a status is none of the four.
     """
+    flux = weigh(findings)
+    findings = (*findings, *(surroundings.findings if surroundings is not None else ()))
     for finding in findings:
         if finding.status not in tuple(Verdict):
             allowed = " ".join(Verdict)
@@ -207,12 +214,13 @@ def build_evidence(
         "score": _score(score),
         "explanation": _explanation(explanation),
         "centroid": _centroid(findings),
+        "field": field_block(surroundings),
         "vetting": [_finding(finding) for finding in findings],
         "fit": fit if fit is not None else {"status": "not_run", "reason": NO_FIT},
         "validation": validation if validation is not None else {"status": "not_run", "reason": NO_VALIDATION},
         "known": known if known is not None else {"status": "not_run", "reason": OFFLINE},
     }
-    blocks["verdict"] = verdict(blocks, findings, score, signal, decide(findings) if decided is None else decided)
+    blocks["verdict"] = verdict(blocks, findings, score, signal, flux, weigh(findings))
     blocks["run"] = {
         "settings": in_order(plain(run.get("settings", {}), "run.settings")),
         "versions": in_order(plain(run.get("versions", {}), "run.versions")),
@@ -535,6 +543,7 @@ def verdict(
     findings: Sequence[Finding],
     score: Score,
     signal: TransitSignal,
+    flux: Disposition,
     decided: Disposition,
 ) -> dict[str, object]:
     """What speaks for the signal, what against, and what is not known, in sentences.
@@ -542,8 +551,9 @@ def verdict(
     Returns
     -------
     dict
-        ``disposition``, ``meaning`` (a sentence), ``flux`` (the decision of the vetting tests alone), ``reasons`` (each
-        with ``side`` for | against | unknown and ``text``) and the counts of the tests by status.
+        ``disposition``, ``meaning`` (a sentence), ``flux`` (the decision of the tests of the light curve alone),
+        ``tested`` (that of all tests), ``reasons`` (each with ``side`` for | against | unknown and ``text``) and the
+        counts of the tests by status.
     """
     reasons: list[dict[str, str]] = []
 
@@ -587,7 +597,8 @@ def verdict(
     return {
         "disposition": word,
         "meaning": DISPOSITIONS[word],
-        "flux": {"disposition": str(decided.word), "kind": decided.kind, "because": decided.because},
+        "flux": {"disposition": str(flux.word), "kind": flux.kind, "because": flux.because},
+        "tested": {"disposition": str(decided.word), "kind": decided.kind, "because": decided.because},
         "reasons": reasons,
         "tests": {str(status): statuses.count(status) for status in Verdict},
     }

@@ -5,7 +5,7 @@ clock and no randomness, so equal input gives equal bytes. The same figure is wr
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,9 @@ from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
 from PIL import Image
 
-from candidates import panels
+from candidates import panels, pixel_panels
 from candidates.drawing import AGAINST, DPI, GREY, INK, SIZE, TOWARDS, WIDTH, Column, clean_text, style
+from candidates.field_block import host_rows
 from candidates.wording import (
     SHADING,
     SYMBOLS,
@@ -35,6 +36,8 @@ from candidates.wording import (
     title_of,
     unknown_lines,
 )
+from pipeline.pixels.evidence import SectorPixels
+from pipeline.surroundings import Surroundings
 from pipeline.types import CleanedLightCurve, Evidence, FoldedViews, SearchResult, TransitSignal
 
 COLOURS = 128  # of the palette; with fewer a rare shade is taken for its neighbour
@@ -50,7 +53,13 @@ class Sheet:
     pdf: bytes  # of one page, 16 inches wide, with text that can be searched
 
 
-def draw_sheet(evidence: Evidence, cleaned: CleanedLightCurve, result: SearchResult, views: FoldedViews) -> Sheet:
+def draw_sheet(
+    evidence: Evidence,
+    cleaned: CleanedLightCurve,
+    result: SearchResult,
+    views: FoldedViews,
+    surroundings: Surroundings | None = None,
+) -> Sheet:
     """Draw everything about one candidate on one sheet.
 
     Parameters
@@ -64,6 +73,8 @@ def draw_sheet(evidence: Evidence, cleaned: CleanedLightCurve, result: SearchRes
         For the spectrum.
     views : FoldedViews
         For the folds.
+    surroundings : Surroundings, optional
+        For the pixels; without them the sheet has no images.
 
     Returns
     -------
@@ -74,6 +85,9 @@ def draw_sheet(evidence: Evidence, cleaned: CleanedLightCurve, result: SearchRes
     columns = _texts(document)
     # row: px above it (its heading and what hangs below the row before), px of its panels
     rows = [(112, 185), (42, 205), (96, 275), (96, 285), (96, 245)]
+    sector = None if surroundings is None else pixel_panels.best_sector(surroundings.pixels)
+    if sector is not None:
+        rows.append((100, 300))
     above = sum(gap + height for gap, height in rows) + 78
     total = above + max(column.height for column in columns) + 12
     figure = Figure(figsize=(WIDTH / DPI, total / DPI), dpi=DPI, facecolor="white")
@@ -102,9 +116,26 @@ def draw_sheet(evidence: Evidence, cleaned: CleanedLightCurve, result: SearchRes
     panels.secondary(panel(3, 0.752, RIGHT), views, signal, document)
     panels.half_orbit(panel(4, LEFT, 0.345), views, signal)
     panels.single_transits(panel(4, 0.412, RIGHT), views, signal)
+    if surroundings is not None and sector is not None:
+        _pixels(panel, surroundings, sector)
     for column in columns:
         column.draw(figure, above, total)
     return Sheet(_png(canvas), _pdf(figure, document))
+
+
+def _pixels(panel: Callable[[int, float, float], Axes], surroundings: Surroundings, sector: SectorPixels) -> None:
+    """The row of images, each a square."""
+    name = f"sector {sector.product.sector}" if sector.product.sector is not None else "its pixels"
+    images = (
+        (sector.direct, f"Beside transit, {name}", "log electrons/s", False),
+        (sector.difference, "Missing in transit", "electrons/s", True),
+        (sector.snr_image, "The same over its noise", "σ", True),
+    )
+    for place, (values, title, unit, about_zero) in enumerate(images):
+        left = LEFT - 0.03 + 0.245 * place
+        if values is not None:
+            pixel_panels.image(panel(5, left, left + 0.2), sector, values, title, unit, about_zero)
+    pixel_panels.sky(panel(5, 0.785, RIGHT), surroundings.pixels, sector)
 
 
 def _png(canvas: FigureCanvasAgg) -> bytes:
@@ -197,6 +228,12 @@ def _texts(document: Mapping[str, Any]) -> tuple[Column, ...]:
     unknown.heading("Score")
     for name, value in score_rows(document):
         unknown.pair(name, value)
+    hosts = host_rows(document["field"])
+    if hosts:
+        unknown.gap()
+        unknown.heading("Which star dims")
+        for name, value in hosts:
+            unknown.pair(name, value)
     notes = notes_of(document)
     if notes:
         unknown.gap()

@@ -19,6 +19,7 @@ from typing import Any
 from candidates.evidence import to_json
 from candidates.files import Step, fsync_folder, nothing, safe_name, sha256_of, write_durably, write_synced
 from candidates.rows import complete
+from pipeline.surroundings import Surroundings
 from pipeline.types import CleanedLightCurve, Evidence, FoldedViews, SearchResult
 
 STAGING = ".staging"
@@ -127,6 +128,7 @@ def stage(
     cleaned: CleanedLightCurve,
     result: SearchResult,
     views: FoldedViews,
+    surroundings: Surroundings | None,
     token: str,
     step: Step = nothing,
 ) -> Staged:
@@ -136,7 +138,7 @@ def stage(
     ----------
     folder : Path
         The candidates folder; made if need be.
-    evidence, cleaned, result, views
+    evidence, cleaned, result, views, surroundings
         What :func:`candidates.plots.draw_sheet` and :func:`candidates.page.render_page` show.
     token : str
         Different for every claim of the target, so that a worker which comes back late overwrites nothing.
@@ -157,7 +159,7 @@ def stage(
     from candidates.plots import draw_sheet
 
     document = to_json(evidence.document)
-    sheet = draw_sheet(evidence, cleaned, result, views)
+    sheet = draw_sheet(evidence, cleaned, result, views, surroundings)
     step("sheet drawn")
     page = render_page(evidence, sheet.png, closer_data(evidence.document, cleaned, result, views)).encode("utf-8")
     step("page rendered")

@@ -91,7 +91,7 @@ def title_of(document: Document) -> tuple[str, str]:
 def verdict_words(document: Document) -> str:
     """The verdict in few words, with the number of tests behind a reserve."""
     verdict = document["verdict"]
-    word, tests, kind = verdict["disposition"], verdict["tests"], verdict["flux"]["kind"]
+    word, tests, kind = verdict["disposition"], verdict["tests"], verdict["tested"]["kind"]
     undone = tests["not_run"] + tests["error"]
     return {
         "candidate": f"CANDIDATE: {counted(tests['pass'], 'test')} passed" + (f", {undone} not run" if undone else ""),

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,12 @@ from pipeline import confirm as second
 from pipeline import features as describing
 from pipeline import fold as folding
 from pipeline import search as searching
+from pipeline import surroundings as around
 from pipeline import vet as vetting
 from pipeline.confirm import Confirmation
+from pipeline.disposition import decide
 from pipeline.limb_darkening import Band
+from pipeline.surroundings import Surroundings
 from pipeline.types import (
     CleanedLightCurve,
     Evidence,
@@ -48,7 +52,7 @@ from state.status import Status
 from state.store import CandidateRow, Claim, PhaseRun, SignalRow
 
 SIGNAL_COLUMNS = {item.name for item in fields(SignalRow)}  # the database keeps less of a signal than the evidence
-PHASES = ("fetch", "clean", "search", "confirm", "fold", "vet", "score", "publish")
+PHASES = ("fetch", "clean", "search", "confirm", "fold", "vet", "score", "surroundings", "publish")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +143,23 @@ def hunt(claims: Sequence[Claim], tools: Tools, settings: Settings, memory: Memo
         prior = settings.score.prior or None
         return opinion(tools.model.load(), inputs, settings.hunt.threshold, prior)
 
+    def look_around(
+        item: Item, cleaned: CleanedLightCurve, result: SearchResult, fetched: Fetched, _: None
+    ) -> Surroundings:
+        field = tools.archive.field_of(targets[whole(item)], sources[whole(item)], fetched.products)
+        return around.look_around(
+            replace(targets[whole(item)], star=fetched.star),
+            signal_of(result, item),
+            cleaned,
+            field.pixels,
+            field.stars,
+            field.prf,
+            field.crowding,
+            field.contamination_ratio,
+            field.notes,
+            settings.pixels,
+        )
+
     def versions(phase: str, version: int, *tables: str) -> str:
         return digest_of(phase, version, settings.digest(*tables))
 
@@ -181,13 +202,27 @@ def hunt(claims: Sequence[Claim], tools: Tools, settings: Settings, memory: Memo
             score,
         )
 
+    # only what may become a candidate has its field looked at
+    survivors = [item for item in scores if scores[item].get().probability >= settings.hunt.threshold]
+    fields = {
+        whole(item): Kept(digest_of("field", tools.archive.field_key(targets[whole(item)], sources[whole(item)])))
+        for item in survivors
+    }
+    surroundings = each(
+        "surroundings",
+        versions("surroundings", around.VERSION, "pixels"),
+        {i: (cleaned[whole(i)], found[whole(i)], fetched[whole(i)], fields[whole(i)]) for i in survivors},
+        look_around,
+    )
+
     for claim in claims:
         if claim.id in memory.lost:
             continue
         try:
             ending = conclude(
-                claim, tools, settings, memory, fetched, cleaned, found, confirmations, views, findings, scores
-            )
+                claim, tools, settings, memory, fetched, cleaned, found, confirmations, views, findings, scores,
+                surroundings,
+            )  # fmt: skip
         except Exception as error:
             failure = judge(error, "publish", claim.deferrals)
             ending = Ending(claim, failure.outcome, failure.because, failure=failure)
@@ -206,6 +241,7 @@ def conclude(
     views: Mapping[Item, Kept],
     findings: Mapping[Item, Kept],
     scores: Mapping[Item, Kept],
+    surroundings: Mapping[Item, Kept],
 ) -> Ending:
     """Decide the outcome of one target, and stage the pages of its candidates."""
     failure = memory.failures.get(claim.id)
@@ -265,6 +301,8 @@ def conclude(
                     tools.model.load(),
                     inputs_of(cleaned[claim.id, 0].get(), views[item].get(), signal, target.star, findings[item].get()),
                 ),
+                surroundings=surroundings[item].get(),
+                weigh=partial(decide, settings=settings.vet),
                 left_aside=[*fetched[claim.id, 0].get().superseded, *fetched[claim.id, 0].get().refused],
             )
             pages = stage(
@@ -273,6 +311,7 @@ def conclude(
                 cleaned[claim.id, 0].get(),
                 result,
                 views[item].get(),
+                surroundings[item].get(),
                 f"{claim.id}-{claim.token}",
                 tools.step,
             )

@@ -23,6 +23,7 @@ import numpy as np
 
 import pipeline.contamination
 import pipeline.pixels.evidence
+import pipeline.surroundings
 import pipeline.types
 from candidates.files import fsync_folder, sha256_of
 from hunter.archives.base import Fetched
@@ -38,7 +39,8 @@ NOUNS: dict[str, type] = {
     for name, thing in vars(pipeline.types).items()
     if isinstance(thing, type) and (dataclasses.is_dataclass(thing) or issubclass(thing, StrEnum))
 } | {"Fetched": Fetched, "Confirmation": Confirmation}
-NOUNS |= {noun.__name__: noun for noun in (*pipeline.pixels.evidence.NOUNS, *pipeline.contamination.NOUNS)}
+_FIELD = (pipeline.pixels.evidence, pipeline.contamination, pipeline.surroundings)
+NOUNS |= {noun.__name__: noun for module in _FIELD for noun in module.NOUNS}
 
 
 # the fields of all nouns: where a noun has another shape than it had, what was stored of it is not read any more

@@ -47,6 +47,11 @@ class Rule:
     excused: tuple[str, ...] = ()  # reason codes of ``not_run`` that say the test does not apply, not that it is owed
 
 
+# why soft tests of pixels may not be run: the place of the dip, which decides, answers for it
+OWED_BY_PLACE = (
+    "no_pixels", "no_catalogue", "saturated", "edge", "few_transits", "few_points", "not_converged", "out_of_domain",
+)  # fmt: skip
+
 NOISE, FALSE_POSITIVE, FALSE_ALARM, SOFT = Role.NOISE, Role.FALSE_POSITIVE, Role.FALSE_ALARM, Role.SOFT
 
 # in the order in which a failure names the kind
@@ -77,6 +82,13 @@ TABLE: Mapping[str, Rule] = MappingProxyType({
     "duration_density": Rule(SOFT, "another star"),
     "timing":           Rule(SOFT, "variable star", excused=("few_transits", "out_of_domain")),
     "depth_by_sector":  Rule(SOFT, "nearby star", excused=("few_transits",)),
+    # the field around the star; while the place of the dip is unknown, so is its host
+    "pixel_offset":     Rule(FALSE_POSITIVE, "nearby star"),
+    "host":             Rule(FALSE_POSITIVE, "nearby star"),
+    "contamination":    Rule(FALSE_POSITIVE, "nearby star", excused=("no_pixels", "no_catalogue")),
+    "aperture_depth":   Rule(SOFT, "nearby star", excused=OWED_BY_PLACE),
+    "ghost":            Rule(SOFT, "nearby star", excused=OWED_BY_PLACE),
+    "sector_offsets":   Rule(SOFT, "nearby star", excused=OWED_BY_PLACE),
 })  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from pipeline.vetting.case import Case, VetSettings
 
 VERSION = 2
 
-__all__ = ["VERSION", "VetSettings", "vet"]
+__all__ = ["VERSION", "VetSettings", "broken", "vet"]
 
 
 def vet(
@@ -43,15 +43,12 @@ def vet(
         try:
             findings.append(test(case))
         except Exception as problem:
-            where = traceback.extract_tb(problem.__traceback__)[-1]
-            findings.append(
-                Finding(
-                    test.__name__,
-                    Verdict.ERROR,
-                    None,
-                    None,
-                    None,
-                    f"{type(problem).__name__}: {problem} ({where.name}, line {where.lineno})",
-                )
-            )
+            findings.append(broken(test.__name__, problem))
     return tuple(findings)
+
+
+def broken(test: str, problem: Exception) -> Finding:
+    """The finding of a test that failed to run."""
+    where = traceback.extract_tb(problem.__traceback__)[-1]
+    said = f"{type(problem).__name__}: {problem} ({where.name}, line {where.lineno})"
+    return Finding(test, Verdict.ERROR, None, None, None, said)

@@ -21,7 +21,7 @@ import numpy as np
 from state.status import StateError
 
 
-def digest_sheet(evidence, cleaned, result, views):
+def digest_sheet(evidence, cleaned, result, views, surroundings):
     """A small PNG that shows the sha256 of everything the real sheet is drawn from, its times aside.
 
     Drawing takes a second of processor time, and one life in twelve does it. This sheet is stricter than the real
@@ -35,7 +35,9 @@ def digest_sheet(evidence, cleaned, result, views):
     from hunter.checkpoints import encode
 
     document = {name: block for name, block in evidence.document.items() if name != "run"}
-    hashed = hashlib.sha256(json.dumps(document, sort_keys=True).encode() + encode((cleaned, result, views))).digest()
+    hashed = hashlib.sha256(
+        json.dumps(document, sort_keys=True).encode() + encode((cleaned, result, views, surroundings))
+    ).digest()
     out = io.BytesIO()
     Image.fromarray(np.frombuffer(hashed, dtype=np.uint8).reshape(4, 8)).save(out, format="PNG")
     return Sheet(out.getvalue(), hashed)

@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import math
 import os
 import re
 import subprocess
@@ -31,8 +32,11 @@ from candidates.wording import measured, signal_rows, significant, unknown_lines
 from pipeline.confirm import Confirmation
 from pipeline.disposition import TABLE, Role, decide
 from pipeline.ephemeris import cycle, phase
+from pipeline.simulate.pixels import SCALE, Scene, SceneStar, render
+from pipeline.surroundings import look_around
 from pipeline.types import (
     CleanedLightCurve,
+    FieldStar,
     Finding,
     FoldedViews,
     LightCurve,
@@ -420,6 +424,49 @@ def test_the_sheet_is_one_page_of_pdf_too_the_same_for_the_same_input(sky, evide
     assert len(one) < 1_500_000
 
 
+@pytest.fixture(scope="module")
+def surroundings(sky):
+    """SIMULATED: a dip on a neighbour 2.6 pixels from the target."""
+    scene = Scene((SceneStar(5.0, 5.0, 10.4), SceneStar(7.3, 6.2, 12.0, 0.05)), rows=11, columns=11)
+    pixels, stars = render(scene, sky.signal, seed=3)
+    star = FieldStar(sky.target.kind, sky.target.key, stars[0].ra, stars[0].dec, tmag=stars[0].tmag)
+    return look_around(sky.target, sky.signal, sky.cleaned, [pixels], [star, *stars[1:]], [None], {}, None, ["a note"])
+
+
+def test_pixels_and_neighbours_stand_in_evidence_on_the_sheet_and_decide(sky, evidence, surroundings):
+    around = evidence_of(sky, surroundings=surroundings)
+    validate(around.document)
+    field = around.document["field"]
+    assert field["status"] == "done"
+    assert field["offset"]["arcsec"] == pytest.approx(math.hypot(2.3, 1.2) * SCALE, abs=2.0)
+    assert field["hosts"][0]["name"] != sky.target.name
+    assert field["notes"][0] == "a note"
+    assert {finding["test"]: finding["status"] for finding in around.document["vetting"]}["pixel_offset"] == "fail"
+    assert around.document["verdict"]["disposition"] == "false_positive"
+    assert around.document["verdict"]["tested"]["kind"] == "nearby star"
+    assert around.document["verdict"]["flux"] == evidence.document["verdict"]["flux"]
+    drawn = [draw_sheet(around, sky.cleaned, sky.result, sky.views, seen).png for seen in (surroundings, None)]
+    assert Image.open(io.BytesIO(drawn[0])).height > Image.open(io.BytesIO(drawn[1])).height
+
+
+def test_a_field_that_is_not_at_hand_is_not_run_and_leaves_the_verdict_open(sky):
+    nothing = look_around(sky.target, sky.signal, sky.cleaned, (), (), (), {}, None, ["its field has not been fetched"])
+    found = evidence_of(sky, surroundings=nothing)
+    validate(found.document)
+    assert found.document["field"]["status"] == "not_run"
+    assert found.document["field"]["reason"].startswith("its field has not been fetched; no_pixels")
+    told = {finding["test"]: finding["status"] for finding in found.document["vetting"]}
+    assert {told[test] for test in ("pixel_offset", "host", "contamination")} == {"not_run"}
+    assert found.document["verdict"]["disposition"] == "incomplete"
+
+
+def test_pixels_that_break_a_test_say_so_and_lose_nothing(sky):
+    found = look_around(sky.target, sky.signal, sky.cleaned, ["no pixels"], ["no star"], [None], {}, 0.1, ())
+    assert found.light is None
+    assert {finding.status for finding in found.findings} == {Verdict.ERROR}
+    assert evidence_of(sky, surroundings=found).document["verdict"]["disposition"] != "candidate"
+
+
 def test_another_signal_gives_another_sheet(sheet):
     assert sheet != sheet_of(make_sky(depth=0.0013))
 
@@ -743,7 +790,7 @@ def staging_of(folder: Path) -> list[str]:
 
 def test_a_candidate_is_published_with_its_four_files(sky, evidence, tmp_path):
     passed: list[str] = []
-    staged = publish.stage(tmp_path, evidence, sky.cleaned, sky.result, sky.views, "7-1", passed.append)
+    staged = publish.stage(tmp_path, evidence, sky.cleaned, sky.result, sky.views, None, "7-1", passed.append)
     assert contents_of(tmp_path, evidence.name) == {}
     staged.install(passed.append)
     staged.discard()
