@@ -27,6 +27,7 @@ STAGES = {
     "score": "predict",
     "fit": "predict",  # the log knows no later stage before DONE
     "validate": "predict",
+    "field": "predict",
     "publish": "predict",
     "finished": "DONE",
 }

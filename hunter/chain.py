@@ -52,7 +52,7 @@ from state.status import Status
 from state.store import CandidateRow, Claim, PhaseRun, SignalRow
 
 SIGNAL_COLUMNS = {item.name for item in fields(SignalRow)}  # the database keeps less of a signal than the evidence
-PHASES = ("fetch", "clean", "search", "confirm", "fold", "vet", "score", "surroundings", "publish")
+PHASES = ("fetch", "clean", "search", "confirm", "fold", "vet", "score", "field", "publish")
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,8 +209,8 @@ def hunt(claims: Sequence[Claim], tools: Tools, settings: Settings, memory: Memo
         for item in survivors
     }
     surroundings = each(
-        "surroundings",
-        versions("surroundings", around.VERSION, "pixels"),
+        "field",
+        versions("field", around.VERSION, "pixels"),
         {i: (cleaned[whole(i)], found[whole(i)], fetched[whole(i)], fields[whole(i)]) for i in survivors},
         look_around,
     )

@@ -461,7 +461,7 @@ def test_a_field_that_is_not_at_hand_is_not_run_and_leaves_the_verdict_open(sky)
 
 
 def test_pixels_that_break_a_test_say_so_and_lose_nothing(sky):
-    found = look_around(sky.target, sky.signal, sky.cleaned, ["no pixels"], ["no star"], [None], {}, 0.1, ())
+    found = look_around(sky.target, sky.signal, sky.cleaned, ["no pixels"], ["no star"] * 2, [None], {}, None, ())
     assert found.light is None
     assert {finding.status for finding in found.findings} == {Verdict.ERROR}
     assert evidence_of(sky, surroundings=found).document["verdict"]["disposition"] != "candidate"

@@ -771,9 +771,9 @@ def test_a_reader_that_has_seen_enough_is_no_failure(hunted):
 
 
 def test_verify_counts_what_is_whole_and_names_what_was_touched(run, hunted):
-    files = len(names(hunted)) * 3
+    files = len(names(hunted)) * 4
     code, out, _ = run("verify", "--home", hunted)
-    assert (code, out) == (0, f"{files} files of {files // 3} candidates read, 0 problems\n")
+    assert (code, out) == (0, f"{files} files of {files // 4} candidates read, 0 problems\n")
     sheet = hunted / "candidates" / f"{names(hunted)[0]}.png"
     sheet.write_bytes(sheet.read_bytes() + b"x")
     page = hunted / "candidates" / f"{names(hunted)[1]}.html"

@@ -270,15 +270,15 @@ def verify(home: Home = None, json: AsJson = False) -> None:
     from hunter.pages import verify_files
 
     settings, reader = _reader(home)
-    problems, checked = verify_files(settings.home / "candidates", reader.candidates())
+    recorded = reader.candidates()
+    problems, checked = verify_files(settings.home / "candidates", recorded)
     if json:
         give({"checked": checked, "problems": problems})
     else:
         for problem in problems:
             print(problem)
-        print(
-            f"{plural(checked, 'file')} of {plural(checked // 3, 'candidate')} read, {plural(len(problems), 'problem')}"
-        )
+        of = plural(len(recorded), "candidate")
+        print(f"{plural(checked, 'file')} of {of} read, {plural(len(problems), 'problem')}")
     if problems:
         sys.exit(1)
 
