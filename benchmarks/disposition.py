@@ -291,8 +291,8 @@ def vet_batch(job: tuple[Path, tuple[str, ...]]) -> int:
 def vet_all(cache: Path, seeds: str, workers: int, only: tuple[str, ...], newer: float) -> None:
     jobs = [
         (path, only)
-        for population in POPULATIONS
-        for path in sorted((cache / seeds / population).glob("*.npz"))
+        # batch by batch, so that a run that was stopped has something of every population
+        for path in sorted((cache / seeds).glob("*/*.npz"), key=lambda path: (path.name, path))
         if not path.with_suffix(".json").exists() or path.with_suffix(".json").stat().st_mtime < newer
     ]
     done = sum(count for _, count in in_processes(jobs, vet_batch, workers, lambda: False))
@@ -361,9 +361,11 @@ def measure(rows: dict[str, list[Row]]) -> Row:
     passed = {name: [d.word is Word.PLANET for d in group] for name, group in decided.items()}
     alarms = [row for name in FALSE_ALARMS for row in rows[name]]
     refused = [not p for name in FALSE_ALARMS for p in passed[name]]
+    several = [k for k, row in enumerate(rows["planets"]) if (row["signal"]["n_transits"] or 0) >= 3]
     effectiveness = sum(refused) / max(len(refused), 1)
     report: Row = {
         "completeness": share(sum(passed["planets"]), len(rows["planets"])),
+        "completeness_three_transits": share(sum(passed["planets"][k] for k in several), len(several)),
         "effectiveness": share(sum(refused), len(refused)),
         "effectiveness_inverted": share(passed["inverted"].count(False), len(rows["inverted"])),
         "effectiveness_scrambled": share(passed["scrambled"].count(False), len(rows["scrambled"])),
@@ -516,7 +518,6 @@ def _table(planets: list[list[list[int]]], alarms: list[list[list[int]]]) -> str
 
 def files(data: Path, only: str) -> None:
     """Hunt each light curve of truth.csv, vet what is found, and its true ephemeris, and say what is decided."""
-    from benchmarks.truth import same
     from hunter.archives.folder import FolderArchive
     from pipeline.errors import UnusableData
     from pipeline.vet import vet
@@ -551,6 +552,11 @@ def files(data: Path, only: str) -> None:
             for reason in decided.reasons:
                 if reason.side != "for":
                     print(f"      {reason.side}: {reason.text}")
+
+
+def same(found: float, true: float, kind: str) -> bool:
+    """Whether a period is the true one; a binary's may be half or twice it."""
+    return any(abs(found / (ratio * true) - 1) < 0.01 for ratio in ((1.0,) if kind == "planet" else (1.0, 0.5, 2.0)))
 
 
 def words(decided: Disposition) -> str:
