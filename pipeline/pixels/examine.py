@@ -310,6 +310,11 @@ def _aperture_findings(depths: Sequence[ApertureDepths | str], settings: PixelSe
     limit = settings.aperture_sigma
     measured = [one for one in depths if not isinstance(one, str)]
     known = [one for one in measured if np.isfinite([one.sigma, one.halo_sigma, *one.depth]).all()]
+    seen = [one for one in known if one.sigma > limit or one.halo_sigma > limit or _shows(one)]
+    if known and not seen:
+        unseen = "not_converged: no aperture around the target shows the dip at 3 sigma"
+        return _not_run("aperture_depth", limit, unseen), _not_run("ghost", limit, unseen)
+    known = seen
     if not known:
         missing = "; ".join(dict.fromkeys(one for one in depths if isinstance(one, str)))
         if not measured:
@@ -348,6 +353,10 @@ def _aperture_findings(depths: Sequence[ApertureDepths | str], settings: PixelSe
             f"{halo.core * 1e6:.0f} +- {halo.core_err * 1e6:.0f} in its core, {halo.halo_sigma:+.1f} sigma deeper",
         ),
     )
+
+
+def _shows(one: ApertureDepths) -> bool:
+    return bool((one.depth > 3 * one.depth_err).any())
 
 
 def _ratio(above: float, below: float) -> float:
