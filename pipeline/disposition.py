@@ -90,6 +90,7 @@ TABLE: Mapping[str, Rule] = MappingProxyType({
     "sector_offsets":   Rule(SOFT, "nearby star", excused=OWED_BY_PLACE),
     # alone it refused no false alarm of the stars that thresholds are looked at on, and two planets of a hundred
     "false_alarm":      Rule(SOFT, "noise", excused=("offline",)),
+    "variability":      Rule(SOFT, "variable star", excused=("few_days",)),
 })  # fmt: skip
 
 

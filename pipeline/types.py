@@ -142,6 +142,7 @@ class CleanedLightCurve:
     products: tuple[Product, ...]  # what was used, in order of time
     rejected: dict[str, int]  # cadences left out, by reason
     segment_product: tuple[int, ...] = ()  # of each segment, where in ``products`` it comes from; empty: not known
+    flares: LightCurve | None = None  # (f,) detrended cadences left out as flares or cosmic rays; None if not kept
 
 
 @dataclass(frozen=True, slots=True)

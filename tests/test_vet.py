@@ -13,7 +13,17 @@ from pipeline.vet import VetSettings, vet
 
 PERIOD, EPOCH, DURATION, DEPTH, NOISE = 2.37, 1326.1, 0.12, 0.004, 4e-4
 SUN = Star(teff=5772.0, logg=4.438, radius=1.0)
-NAMES = ("odd_even", "secondary", "v_shape", "depth_steadiness", "duration_density", "size", "centroid", "timing")
+NAMES = (
+    "odd_even",
+    "secondary",
+    "v_shape",
+    "depth_steadiness",
+    "duration_density",
+    "size",
+    "centroid",
+    "timing",
+    "variability",
+)
 
 
 def flux_of(dip, seed=0, red=1e-4):

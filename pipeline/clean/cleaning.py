@@ -11,7 +11,9 @@ from pipeline.clean.stitch import CleanSettings, Stitched, stitch
 from pipeline.errors import UnusableData
 from pipeline.types import Booleans, CleanedLightCurve, Floats, LightCurve, Observation
 
-VERSION = 4
+VERSION = 5
+
+FLARE = "flare or cosmic ray"  # the reason cadences far above the trend are left out for
 
 
 def clean(
@@ -65,6 +67,7 @@ def clean(
             f"[clean] min_span is {settings.min_span:g}"
         )
     segment, segment_product = series.segment, series.segment_product
+    flares = _part(flat, reasons[FLARE]) if FLARE in reasons else None
     if n < keep.size:
         raw, flat = _part(raw, keep), _part(flat, keep)
         if detrending.method == "biweight":  # the seed clips after its flattening and leaves it at that
@@ -83,12 +86,13 @@ def clean(
         products=series.products,
         rejected=rejected,
         segment_product=segment_product,
+        flares=flares,
     )
 
 
 def _outliers(series: Stitched, flat: LightCurve, settings: CleanSettings) -> dict[str, Booleans]:
     """Flares and dead points of each segment, by reason."""
-    found = {"flare or cosmic ray": np.zeros(len(series), dtype=bool), "dead point": np.zeros(len(series), dtype=bool)}
+    found = {FLARE: np.zeros(len(series), dtype=bool), "dead point": np.zeros(len(series), dtype=bool)}
     starts = np.flatnonzero(np.concatenate([[True], np.diff(series.segment) != 0]))
     for start, end in zip(starts, [*starts[1:], len(series)], strict=True):
         part = slice(start, end)
@@ -101,7 +105,7 @@ def _outliers(series: Stitched, flat: LightCurve, settings: CleanSettings) -> di
             settings.clip_down,
             settings.clip_down_below,
         )
-        found["flare or cosmic ray"][part] = flaring
+        found[FLARE][part] = flaring
         found["dead point"][part] = dead
     return found
 

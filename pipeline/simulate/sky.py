@@ -30,10 +30,12 @@ from pipeline.simulate.variability import (
     Flare,
     Mode,
     Rotation,
+    Spot,
     draw_flares,
     flare_light,
     pulsation_light,
     rotation_light,
+    spot_light,
 )
 from pipeline.types import Booleans, Floats, Integers, LightCurve, Observation, Product, Star
 
@@ -64,6 +66,7 @@ class SimulatedStar:
     blend: Blend | None = None
     limb_darkening: tuple[float, float] = (0.32, 0.24)  # quadratic, TESS band, near solar
     rotation: Rotation | None = None
+    spots: tuple[Spot, ...] = ()
     modes: tuple[Mode, ...] = ()
     flares_per_day: float = 0.0
     flare_amplitude: float = 0.0  # smallest flare, fraction
@@ -155,7 +158,8 @@ def star_light(target: SimulatedStar, time: Floats, exposure: float, flares: tup
     varying = np.ones_like(time)
     if target.rotation is not None:
         varying += rotation_light(target.rotation, time)
-    varying += pulsation_light(target.modes, time)
+    varying += spot_light(target.spots, time)
+    varying += pulsation_light(target.modes, time, exposure)
     varying += flare_light(flares, time, exposure)
     eclipsed = eclipse_light(target, time, exposure)
     if target.blend is None:

@@ -22,6 +22,18 @@ class Rotation:
 
 
 @dataclass(frozen=True, slots=True)
+class Spot:
+    """A dark spot that comes and goes, on a star that turns no slower or faster than at its latitude."""
+
+    period: float  # days, of rotation at its latitude
+    longitude: float  # radians, at time 0
+    depth: float  # light it takes at most, fraction, facing us at its largest
+    middle: float  # BTJD, when it is largest
+    life: float  # days; it grows and fades as a Gaussian of this sigma
+    tilt: float = 0.3  # sine of its latitude times the cosine of the inclination: over 0 it is seen longer
+
+
+@dataclass(frozen=True, slots=True)
 class Mode:
     """One pulsation mode."""
 
@@ -49,11 +61,22 @@ def rotation_light(rotation: Rotation, time: Floats) -> Floats:
     return rotation.amplitude * light
 
 
-def pulsation_light(modes: tuple[Mode, ...], time: Floats) -> Floats:
-    """Relative change of light by pulsation, 0 on average."""
+def spot_light(spots: tuple[Spot, ...], time: Floats) -> Floats:
+    """Relative change of light by spots of finite life, each darkening as the cosine of its angle: 0 or below."""
+    light = np.zeros_like(time)
+    for spot in spots:
+        size = spot.depth * np.exp(-0.5 * ((time - spot.middle) / spot.life) ** 2)
+        facing = spot.tilt + (1 - spot.tilt) * np.cos(2 * pi * time / spot.period + spot.longitude)
+        light -= size * np.maximum(facing, 0.0)
+    return light
+
+
+def pulsation_light(modes: tuple[Mode, ...], time: Floats, exposure: float = 0.0) -> Floats:
+    """Relative change of light by pulsation, 0 on average; the mean over each exposure, which smears fast modes."""
     light = np.zeros_like(time)
     for mode in modes:
-        light += mode.amplitude * np.cos(2 * pi * time / mode.period + mode.phase)
+        amplitude = mode.amplitude * np.sinc(exposure / mode.period)
+        light += amplitude * np.cos(2 * pi * time / mode.period + mode.phase)
     return light
 
 

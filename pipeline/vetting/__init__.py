@@ -24,6 +24,7 @@ from pipeline.vetting.strength import strength
 from pipeline.vetting.timing import timing
 from pipeline.vetting.uniqueness import uniqueness
 from pipeline.vetting.v_shape import v_shape
+from pipeline.vetting.variability import variability
 
 TESTS: tuple[Callable[[Case], Finding], ...] = (
     odd_even,
@@ -46,4 +47,5 @@ TESTS: tuple[Callable[[Case], Finding], ...] = (
     gaps,
     model_fit,
     false_alarm,
+    variability,
 )

@@ -10,6 +10,7 @@ from annotated_types import Ge, Gt, Interval
 
 from pipeline import limb_darkening
 from pipeline.types import CleanedLightCurve, FoldedViews, LightCurve, Star, TransitSignal
+from pipeline.variability import Variability, classify
 from pipeline.vetting import transit_shape, trapezoid
 from pipeline.vetting.series import Series, every_phase
 from pipeline.vetting.transits import Transits, measure
@@ -65,6 +66,7 @@ class VetSettings:
     fit_gain: float = 20.0  # BIC by which a transit betters a straight line
     fit_rival: Annotated[float, Ge(0)] = 6.0  # BIC by which a step or jump may better the transit
     false_alarm_probability: Annotated[float, Interval(gt=0, le=1)] = 0.01  # of so strong a peak in noise alone
+    variability_probability: Annotated[float, Interval(gt=0, le=1)] = 0.8  # of a contact binary or pulsation in step
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +114,11 @@ class Case:
             return None
         law = limb_darkening.quadratic(self.star).coefficients
         return transit_shape.fit(self.fold, self.shape.centre, self.signal.duration, law)
+
+    @cached_property
+    def variability(self) -> Variability:
+        """What the star does of itself, in the undetrended light curve."""
+        return classify(self.cleaned, self.star)
 
     def measure_series(self, values: np.ndarray, known: np.ndarray) -> Transits:
         """The same measurement in another series on the same cadences, where it is known."""
