@@ -20,7 +20,7 @@ from candidates.files import safe_name
 from candidates.reading import SCHEMA_ID, SCHEMA_VERSION, BadEvidence, parse, read, schema, validate
 from candidates.wording import confirmation_text, influences, sureness
 from pipeline.confirm import Confirmation
-from pipeline.disposition import Disposition, Word, decide
+from pipeline.disposition import Disposition, Word, decide, measured_rates
 from pipeline.ephemeris import cycle, phase
 from pipeline.surroundings import Surroundings
 from pipeline.types import (
@@ -538,6 +538,24 @@ def disposition(decided: Disposition, failed: bool, score: Score) -> str:
     return OF_FLUX.get(decided.word, "candidate")
 
 
+def references(signal: TransitSignal) -> dict[str, object] | None:
+    """How often such decisions were right on simulated stars; null where nobody counted."""
+    rates = measured_rates(signal)
+    if rates is None:
+        return None
+
+    def share(part: int, whole: int) -> dict[str, object]:
+        return {"number": whole, "share": part / whole if whole else None}
+
+    return {
+        "sky": "simulated",
+        "snr": [None if math.isinf(edge) else edge for edge in rates.snr],
+        "period_days": list(rates.period),
+        "completeness": share(rates.kept, rates.planets),
+        "effectiveness": share(rates.refused, rates.false_alarms),
+    }
+
+
 def verdict(
     blocks: Mapping[str, Any],
     findings: Sequence[Finding],
@@ -597,7 +615,12 @@ def verdict(
     return {
         "disposition": word,
         "meaning": DISPOSITIONS[word],
-        "flux": {"disposition": str(flux.word), "kind": flux.kind, "because": flux.because},
+        "flux": {
+            "disposition": str(flux.word),
+            "kind": flux.kind,
+            "because": flux.because,
+            "references": references(signal),
+        },
         "tested": {"disposition": str(decided.word), "kind": decided.kind, "because": decided.because},
         "reasons": reasons,
         "tests": {str(status): statuses.count(status) for status in Verdict},

@@ -5,6 +5,7 @@ test that was not run is no pass: what it would have said stays open, and while 
 is ``unknown``. So losing the input of a test never makes a planet candidate.
 """
 
+import bisect
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from pipeline.types import Finding, Verdict
+from pipeline.disposition_rates import FALSE_ALARMS, PERIOD_EDGES, PLANETS, SNR_EDGES
+from pipeline.types import Finding, TransitSignal, Verdict
 
 if TYPE_CHECKING:
     from pipeline.vetting.case import VetSettings
@@ -228,3 +230,31 @@ def _listed(names: Sequence[str]) -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     words = [spoken(name) for name in names]
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """How often the decision was right about simulated signals of like strength and period."""
+
+    snr: tuple[float, float]  # the bin; the upper end may be infinite
+    period: tuple[float, float]  # days
+    planets: int  # put in and found by the search
+    kept: int  # of these, called planet candidates
+    false_alarms: int  # signals of inverted and scrambled light curves
+    refused: int  # of these, not called planet candidates
+
+
+def measured_rates(signal: TransitSignal) -> Rates | None:
+    """Completeness and effectiveness as counted, at the default thresholds, for signals like this one.
+
+    Returns
+    -------
+    Rates or None
+        None outside what was counted (``pipeline.disposition_rates``).
+    """
+    k = bisect.bisect_right(SNR_EDGES, signal.snr) - 1
+    j = bisect.bisect_right(PERIOD_EDGES, signal.period) - 1
+    if not (0 <= k < len(SNR_EDGES) - 1 and 0 <= j < len(PERIOD_EDGES) - 1):
+        return None
+    bins = (SNR_EDGES[k], SNR_EDGES[k + 1]), (PERIOD_EDGES[j], PERIOD_EDGES[j + 1])
+    return Rates(*bins, *PLANETS[k][j], *FALSE_ALARMS[k][j])

@@ -1,12 +1,15 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transit_sky import cadences, cleaned, red_noise, signal, trapezoid
 
-from pipeline.disposition import TABLE, Role, Word, decide
-from pipeline.types import Finding, Verdict
-from pipeline.vet import VetSettings
+from pipeline.disposition import TABLE, Role, Word, decide, measured_rates
+from pipeline.fold import fold
+from pipeline.types import Finding, Star, Verdict
+from pipeline.vet import VetSettings, vet
 from pipeline.vetting import TESTS
 
 OWED = [test.__name__ for test in TESTS]
@@ -61,7 +64,6 @@ def test_a_binary_that_also_fails_a_false_alarm_gate_stays_a_binary():
     assert (decided.word, decided.kind) == (Word.FALSE_POSITIVE, "eclipsing binary")
 
 
-@pytest.mark.skipif(first(Role.NOISE) is None, reason="no test says that there is no signal at all")
 def test_where_there_is_no_signal_nothing_else_is_believed():
     decided = decide(found({first(Role.NOISE): Verdict.FAIL}, odd_even=Verdict.FAIL))
     assert (decided.word, decided.kind) == (Word.FALSE_ALARM, "noise")
@@ -124,3 +126,51 @@ def test_losing_the_input_of_a_test_never_makes_a_planet(statuses, lost):
 def test_the_order_of_the_findings_changes_nothing(statuses):
     decided, turned = decide(found(statuses)), decide(found(statuses)[::-1])
     assert (decided.word, decided.kind, decided.because) == (turned.word, turned.kind, turned.because)
+
+
+PERIOD, EPOCH, DURATION, DEPTH, NOISE = 2.37, 1326.1, 0.12, 0.004, 4e-4
+SUN = Star(teff=5772.0, logg=4.438, radius=1.0, mass=1.0)
+
+
+def decided(dip, depth=DEPTH):
+    """The decision of a sky with this dip, at the period of the planet."""
+    time = cadences()
+    rng = np.random.default_rng(3)
+    flux = 1 - dip(time) + NOISE * rng.normal(size=time.size) + red_noise(time, 1e-4, 6.0, rng)
+    centroid = tuple(1500.2 + 1e-3 * rng.normal(size=time.size) for _ in range(2))
+    light_curve = cleaned(time, flux, NOISE, centroid)
+    what = signal(PERIOD, EPOCH, DURATION, depth, false_alarm_probability=1e-9, false_alarm_nulls=7)
+    return decide(vet(light_curve, fold(light_curve, what), what, SUN))
+
+
+def transits(time):
+    return DEPTH * trapezoid(time, PERIOD, EPOCH, DURATION)
+
+
+def test_a_planet_in_red_noise_is_a_planet_candidate():
+    assert decided(transits).word is Word.PLANET
+
+
+@pytest.mark.parametrize(
+    ("dip", "word"),
+    [
+        (lambda time: transits(time) * np.where(trapezoid(time, 2 * PERIOD, EPOCH, 0.5) > 0, 1.0, 0.6), "positive"),
+        (lambda time: transits(time) + 0.4 * DEPTH * trapezoid(time, PERIOD, EPOCH + 0.9, DURATION), "positive"),
+        (lambda time: 0.5 * DEPTH * (1 + np.cos(2 * np.pi * (time - EPOCH) / PERIOD)), "false"),
+        (lambda time: 8 * transits(time) * (np.abs(time - EPOCH - 2 * PERIOD) < 0.5), "alarm"),
+        (lambda time: np.zeros_like(time), "alarm"),
+    ],
+    ids=["a pair at half its period", "a second eclipse", "a wave", "one event", "nothing"],
+)
+def test_what_is_no_planet_is_none(dip, word):
+    assert word in decided(dip).word
+
+
+def test_the_measured_rates_are_those_of_like_signals():
+    found = measured_rates(signal(2.0, EPOCH, DURATION, DEPTH))
+    assert found.snr[0] <= 20.0 < found.snr[1]
+    assert found.period[0] <= 2.0 < found.period[1]
+    assert 0 < found.kept <= found.planets
+    assert 0 < found.refused <= found.false_alarms
+    assert measured_rates(signal(400.0, EPOCH, DURATION, DEPTH)) is None
+    assert measured_rates(replace(signal(2.0, EPOCH, DURATION, DEPTH), snr=5.0)) is None
