@@ -20,12 +20,11 @@ from pipeline.types import (
 )
 from pipeline.vetting import noise, transits
 
-VERSION = 1
+VERSION = 2
 
 GLOBAL_BINS = 2048
 LOCAL_BINS = 256
 LOCAL_REACH = 2.0  # durations to each side of the transit
-SURE = 7.0  # sigma at its phase of a second dip that is hidden from the trend too
 MASKED_EVENTS = 40  # pseudo-transits hidden from the trend to see what that does to their noise
 MASKED_SHIFTS = 6  # phases they are taken from, at most: each costs a detrending
 
@@ -78,7 +77,7 @@ def fold(
     dip = transits.deepest_dip(measured.pseudo)
     hidden: tuple[float, ...] = (0.0,)
     narrower = min(settings.mask_width, 0.5 * settings.max_masked * period / duration)
-    if width and dip is not None and dip.local_sigma > SURE and narrower >= 1:
+    if width and dip is not None and dip.local_sigma > transits.SURE and narrower >= 1:
         hidden, width = (0.0, dip.phase), narrower
         light_curve = _hide(cleaned, signal, detrending, width, hidden)
         measured = transits.measure(light_curve.time, light_curve.flux, cleaned.exposure, signal)

@@ -15,7 +15,9 @@ PERIOD, EPOCH, DURATION, DEPTH, NOISE = 2.37, 1326.1, 0.12, 0.004, 4e-4
 SUN = Star(teff=5772.0, logg=4.438, radius=1.0)
 NAMES = (
     "odd_even",
+    "odd_even_epoch",
     "secondary",
+    "alias",
     "v_shape",
     "depth_steadiness",
     "duration_density",

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from pipeline.types import Finding
+from pipeline.vetting.alias import alias
 from pipeline.vetting.asymmetry import asymmetry
 from pipeline.vetting.case import Case
 from pipeline.vetting.centroid import centroid
@@ -16,6 +17,7 @@ from pipeline.vetting.false_alarm import false_alarm
 from pipeline.vetting.gaps import gaps
 from pipeline.vetting.model_fit import model_fit
 from pipeline.vetting.odd_even import odd_even
+from pipeline.vetting.odd_even_epoch import odd_even_epoch
 from pipeline.vetting.secondary import secondary
 from pipeline.vetting.sine_wave import sine_wave
 from pipeline.vetting.single_event import single_event
@@ -28,7 +30,9 @@ from pipeline.vetting.variability import variability
 
 TESTS: tuple[Callable[[Case], Finding], ...] = (
     odd_even,
+    odd_even_epoch,
     secondary,
+    alias,
     v_shape,
     depth_steadiness,
     duration_density,

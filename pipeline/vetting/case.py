@@ -12,6 +12,7 @@ from pipeline import limb_darkening
 from pipeline.types import CleanedLightCurve, FoldedViews, LightCurve, Star, TransitSignal
 from pipeline.variability import Variability, classify
 from pipeline.vetting import transit_shape, trapezoid
+from pipeline.vetting.parity import Parities, measure_parities
 from pipeline.vetting.series import Series, every_phase
 from pipeline.vetting.transits import Transits, measure
 
@@ -24,6 +25,8 @@ class VetSettings:
     """The [vet] table."""
 
     odd_even_sigma: Annotated[float, Gt(0)] = 4.0  # odd and even depths may differ by this many sigmas
+    odd_even_epoch_sigma: Annotated[float, Gt(0)] = 4.0  # same for the times of odd and even transits
+    alias_sigma: Annotated[float, Gt(0)] = 4.0  # another period must be this much likelier than the found one
     secondary_sigma: Annotated[float, Gt(0)] = 3.0  # deepest dip away from the transit, after paying for the look
     occultation_share: Annotated[float, Interval(gt=0, lt=1)] = 0.1  # of the transit's depth; a planet's is shallower
     v_shape_flat: Annotated[float, Interval(ge=0, lt=1)] = 0.3  # flat share of a transit below which it is a V
@@ -88,6 +91,14 @@ class Case:
         """Depths of the single transits in flux."""
         curve = self.light_curve
         return measure(curve.time, curve.flux, self.cleaned.exposure, self.signal, self.views.masked_noise)
+
+    @cached_property
+    def parities(self) -> Parities | str:
+        """Times, depths and widths of the odd transits against the even, or why they are not known."""
+        curve, transits = self.light_curve, self.transits
+        return measure_parities(
+            curve.time, curve.flux, self.cleaned.exposure, self.signal, transits, self.views.masked_noise
+        )
 
     @cached_property
     def series(self) -> Series | str:

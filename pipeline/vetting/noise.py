@@ -27,9 +27,13 @@ COVERAGE = 0.5  # least share of a box that must hold cadences
 FLANK_COVERAGE = 0.3  # same, of each flank
 CROWDED = 8.0  # durations to a period; below, the flanks of a pseudo-transit reach into the transit and are cut
 CROWDED_COVERAGE = 0.12  # share of each flank that must be left then
-LOCAL_WEIGHT = 20.0  # neighbouring differences the global noise counts for, when the local noise is measured
+DIFFERENCES = 35 / 18  # second differences that are worth one independent number, in their mean square
+LEAST_LOCAL = 0.05  # white variance at any place over that of the series
 FLOOR = 1e-9  # fraction or pixels; less noise than this is rounding
+CORRELATED = 0.8  # durations apart at which the sum of squared correlations makes depths independent
 CLIP = 4.0  # robust sigmas at which pseudo-events are clipped before their scatter is taken
+LEAST_DEGREES = 8.0  # independent numbers that errors without any pseudo-transits are worth
+DOUBT = 10.0  # odds of the expected variance against any other, before the data are asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +44,26 @@ class Windows:
     inner: float  # each flank starts here
     outer: float  # and ends here
 
+    def contrast(self, flank_coverage: float) -> "Contrast":
+        """The mean of the flanks minus the mean of the box."""
+        spans = ((-self.outer, -self.inner), (-self.half, self.half), (self.inner, self.outer))
+        return Contrast(spans, (0.5, -1.0, 0.5), (flank_coverage, COVERAGE, flank_coverage))
+
     @classmethod
     def of(cls, period: float, duration: float) -> "Windows":
         """Flanks from 0.75 to 2.5 durations, kept within half a period of the centre."""
         half, limit = 0.5 * duration, 0.5 * period
         inner = min(0.75 * duration, 0.5 * (half + limit))
         return cls(half, inner, max(min(2.5 * duration, limit), inner))
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """A weighted sum of mean fluxes in windows around a centre; the weights sum to 0, so the level drops out."""
+
+    spans: tuple[tuple[float, float], ...]  # days from the centre
+    weights: tuple[float, ...]
+    coverage: tuple[float, ...]  # least share of each window that must hold cadences
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,8 +92,10 @@ class Samples:
 
     def __init__(self, time: Floats, values: Floats, exposure: Floats) -> None:
         self.time = time
+        self.exposure = exposure
         self.level = float(np.median(values)) if values.size else 0.0
         self._values = _running(values - self.level)  # small numbers keep the sums exact
+        self._light = _running((values - self.level) * exposure)
         self._exposure = _running(exposure)
         squares, known, white = _difference_squares(time, values)
         self.white = max(white, FLOOR**2)
@@ -96,25 +116,57 @@ class Samples:
         -------
         Events, m of them
         """
-        edges = [-windows.outer, -windows.inner, -windows.half, windows.half, windows.inner, windows.outer]
-        at = np.searchsorted(self.time, centres[None, :] + np.array(edges)[:, None])
-        spans = ((0, 1), (2, 3), (4, 5))
-        count = [at[b] - at[a] for a, b in spans]
-        mean = [(self._values[at[b]] - self._values[at[a]]) / np.maximum(at[b] - at[a], 1) for a, b in spans]
-        covered = [self._exposure[at[b]] - self._exposure[at[a]] for a, b in spans]
-        flank = windows.outer - windows.inner
-        usable = (
-            (covered[1] >= COVERAGE * 2 * windows.half)
-            & (covered[0] >= flank_coverage * flank)
-            & (covered[2] >= flank_coverage * flank)
-            & (np.minimum(np.minimum(count[0], count[1]), count[2]) > 0)
+        return self.contrast(centres, windows.contrast(flank_coverage))
+
+    def read(self, centres: Floats, what: Windows | Contrast, flank_coverage: float = FLANK_COVERAGE) -> Events:
+        """Measure either."""
+        if isinstance(what, Contrast):
+            return self.contrast(centres, what)
+        return self.measure(centres, what, flank_coverage)
+
+    def contrast(self, centres: Floats, contrast: Contrast) -> Events:
+        """Measure a contrast at every centre, with the cadences on the edge of a window shared out.
+
+        A cadence holds its flux over its whole exposure. Where one follows the other and the flux is even at the
+        edges of the windows, the result then does not depend on how the cadences fall.
+
+        Parameters
+        ----------
+        centres : (m,) BTJD days
+        contrast : Contrast
+
+        Returns
+        -------
+        Events, m of them
+            ``depth`` holds the contrast.
+        """
+        if not self.time.size:
+            return Events(centres, np.zeros(centres.size), np.zeros(centres.size), np.zeros(centres.size, dtype=bool))
+        edges, place = np.unique(np.array(contrast.spans), return_inverse=True)
+        first, last = place.reshape(-1, 2).T
+        when = centres[None, :] + edges[:, None]
+        knots = np.maximum.accumulate(
+            np.ravel(self.time[:, None] + 0.5 * self.exposure[:, None] * np.array([-1.0, 1.0]))
         )
-        near, known = self._squares[at[5]] - self._squares[at[0]], self._known[at[5]] - self._known[at[0]]
-        local = (near + LOCAL_WEIGHT * self.white) / (known + LOCAL_WEIGHT)
-        least = [np.maximum(c, 1) for c in count]
-        white = local * (1 / least[1] + 0.25 / least[0] + 0.25 / least[2])
-        depth = 0.5 * (mean[0] + mean[2]) - mean[1]
-        return Events(centres, np.where(usable, depth, 0.0), np.where(usable, white, 0.0), usable)
+        light, covered = (
+            np.diff(np.interp(when, knots, np.repeat(total, 2)[1:-1])[np.stack([first, last])], axis=0)[0]
+            for total in (self._light, self._exposure)
+        )
+        least = np.array(contrast.coverage) * (edges[last] - edges[first])
+        usable = (covered >= least[:, None]).all(axis=0)
+        safe = np.where(usable, covered, 1.0)
+        weights = np.array(contrast.weights)[:, None]
+        value = (weights * light / safe).sum(axis=0)
+        at = np.searchsorted(self.time, when[[0, -1]])
+        exposure = (self._exposure[at[1]] - self._exposure[at[0]]) / np.maximum(at[1] - at[0], 1)
+        white = self._local(at[0], at[1]) * (weights**2 * exposure / safe).sum(axis=0)
+        return Events(centres, np.where(usable, value, 0.0), np.where(usable, white, 0.0), usable)
+
+    def _local(self, first: Integers, last: Integers) -> Floats:
+        """White variance of a cadence between two places: that of the series, unless it is surely another there."""
+        near, known = self._squares[last] - self._squares[first], self._known[last] - self._known[first]
+        share = np.where(known > 0, near / np.where(known > 0, known, 1.0) / self.white, 1.0)
+        return self.white * believed(np.maximum(share, LEAST_LOCAL), known / DIFFERENCES)[0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,6 +181,14 @@ class PseudoTransits:
     red: float  # variance of one event beyond its white noise
     scale: float  # of the white variance; below 1 where the trend followed even white noise
     independent: float  # how many shifts do not overlap
+
+    @property
+    def degrees(self) -> float:
+        """Independent numbers behind ``red`` and ``scale``; a few at least, as the cadences tell the white part."""
+        if not self.phase.size:
+            return LEAST_DEGREES
+        repeated = np.maximum(self.usable.sum(axis=0) - 1, 0).sum() or self.usable.sum()
+        return max(float(repeated) * self.independent / self.phase.size * 1.5 / CORRELATED, LEAST_DEGREES)
 
     def variance(self, white: Floats) -> Floats:
         """Of events with this much white variance, red noise included."""
@@ -146,7 +206,7 @@ class PseudoTransits:
 
 
 def pseudo_transits(
-    samples: Samples, period: float, epoch: float, duration: float, windows: Windows, clear: float
+    samples: Samples, period: float, epoch: float, duration: float, windows: Windows | Contrast, clear: float
 ) -> PseudoTransits:
     """Measure the shifted ephemeris at all phases further than ``clear`` days from the transit.
 
@@ -156,7 +216,8 @@ def pseudo_transits(
         With the cadences of the real transits taken out.
     period, epoch, duration : float
         Of the signal; days and BTJD.
-    windows : Windows
+    windows : Windows or Contrast
+        What is measured.
     clear : float
         Days between a shifted centre and a real one, at least.
 
@@ -172,7 +233,7 @@ def pseudo_transits(
     held = np.unique(np.floor((samples.time - epoch) / period).astype(np.int64))
     centres = epoch + (held[:, None] + shift[None, :]) * period
     least = CROWDED_COVERAGE if period < CROWDED * duration else FLANK_COVERAGE
-    events = samples.measure(centres.ravel(), windows, least)
+    events = samples.read(centres.ravel(), windows, least)
     depth, white = events.depth.reshape(centres.shape), events.white.reshape(centres.shape)
     usable = events.usable.reshape(centres.shape)
     independent = shift.size / number * period / (1.5 * duration)
@@ -190,6 +251,30 @@ def inflation(z: Floats, independent: float, assumed: float) -> float:
     return math.sqrt((assumed + independent * clipped_variance(z)) / (assumed + independent))
 
 
+def believed(mean_square: Floats | float, degrees: Floats | float) -> tuple[Floats, Floats]:
+    """Weigh a measured variance against the expected one of 1.
+
+    Parameters
+    ----------
+    mean_square : array_like
+        Of ``degrees`` independent numbers that should be unit normals; positive.
+    degrees : array_like
+
+    Returns
+    -------
+    variance : array
+        1 unless the likelihood of the mean square outweighs ``DOUBT``: an estimate from few numbers adds more error
+        than it takes away, one that is far off has to be followed.
+    spread : array
+        Relative variance of that, from its being an estimate.
+    """
+    square, number = np.asarray(mean_square, dtype=np.float64), np.asarray(degrees, dtype=np.float64)
+    gain = 0.5 * number * (square - 1 - np.log(square))  # in ln likelihood
+    weight = 1 / (1 + DOUBT * np.exp(-np.minimum(gain, 700.0)))
+    variance = 1 + weight * (square - 1)
+    return variance, 2 / np.maximum(number, 1.0) * (weight * square / variance) ** 2
+
+
 def clipped_variance(values: Floats) -> float:
     """Variance about 0 with values beyond four robust sigmas brought back to there."""
     if values.size == 0:
@@ -205,6 +290,14 @@ def normal_equivalent(t: float, degrees: float) -> float:
     if not math.isfinite(degrees):
         return t
     return math.copysign((8 * degrees + 1) / (8 * degrees + 3) * math.sqrt(degrees * math.log1p(t * t / degrees)), t)
+
+
+def student_equivalent(z: float, degrees: float) -> float:
+    """The Student's t of the same probability as a normal deviate: the inverse of ``normal_equivalent``."""
+    if not math.isfinite(degrees):
+        return z
+    stretched = (8 * degrees + 3) / (8 * degrees + 1) * z
+    return math.copysign(math.sqrt(degrees * math.expm1(min(stretched**2 / degrees, 700.0))), z)
 
 
 def chi_square_sigma(chi_square: float, degrees: int) -> float:
@@ -231,6 +324,12 @@ def best_of(z: float, trials: float) -> float:
         return math.sqrt(max(z * z - 2 * math.log(trials), 0.0))
     together = -math.expm1(trials * math.log1p(-single)) if single < 1 else 1.0
     return -NORMAL.inv_cdf(min(max(together, 1e-300), 1 - 1e-16))
+
+
+def one_of(sigma: float, trials: float) -> float:
+    """The deviate that the largest of ``trials`` reaches as often as one alone ``sigma``; undoes ``best_of``."""
+    together = NORMAL.cdf(-sigma)
+    return -NORMAL.inv_cdf(max(-math.expm1(math.log1p(-together) / max(trials, 1.0)), 1e-300))
 
 
 def outside(time: Floats, period: float, epoch: float, distance: float) -> Booleans:

@@ -2,16 +2,11 @@
 
 import math
 
-import numpy as np
-
-from pipeline.types import Booleans, Finding, Verdict
-from pipeline.vetting import noise
+from pipeline.types import Finding, Verdict
 from pipeline.vetting.case import Case
-from pipeline.vetting.transits import Transits
+from pipeline.vetting.parity import is_odd
+from pipeline.vetting.transits import LEAST_EACH, compare
 
-LEAST_EACH = 2  # transits of each parity; one alone could be any accident
-ASSUMED = 40.0  # pseudo-folds that unit-normal differences count for; on null skies fewer only add noise
-ALIKE = 20.0  # transits that "each scatters as its error says" counts for
 FLOOR = 0.005  # of the depth: no two halves of a light curve are detrended more alike than this
 
 
@@ -25,62 +20,42 @@ def odd_even(case: Case) -> Finding:
     Returns
     -------
     Finding
-        ``value`` is (odd - even) / mean depth; ``sigma`` its significance. The error is that of the single events,
-        scaled by the same difference at all other phases and by the scatter among transits of one parity.
+        ``value`` is (odd - even) / mean depth; ``sigma`` the normal deviate of their difference, with an error that
+        pseudo-transits gave and whose own uncertainty is counted (``transits.compare``).
 
     Notes
     -----
-    Binaries of two equal eclipses cannot be told this way: see ``size`` and ``secondary``.
+    Binaries of two equal eclipses cannot be told this way: see ``odd_even_epoch``, ``alias`` and ``size``.
     """
     limit = case.settings.odd_even_sigma
     transits = case.transits
-    parity = transits.cycle % 2 == 1
-    usable = transits.events.usable
-    odd_count, even_count = int((usable & parity).sum()), int((usable & ~parity).sum())
-    if min(odd_count, even_count) < LEAST_EACH:
+    found = compare(transits, is_odd)
+    if found is None:
+        odd = is_odd(transits.cycle)
+        counts = [int((transits.events.usable & kind).sum()) for kind in (odd, ~odd)]
         return Finding(
             "odd_even",
             Verdict.NOT_RUN,
             None,
             None,
             limit,
-            f"few_transits: {odd_count} odd and {even_count} even transits are well covered, "
+            f"few_transits: {counts[0]} odd and {counts[1]} even transits are well covered, "
             f"{LEAST_EACH} of each are needed",
         )
-    odd, odd_err = transits.mean(parity)
-    even, even_err = transits.mean(~parity)
-    mean = 0.5 * (odd + even)
-    wider = _inflation(transits.pseudo) * _unlike(transits, parity, odd, even)
-    err = np.hypot(np.hypot(odd_err, even_err) * wider, FLOOR * abs(mean))
-    if not (np.isfinite([odd, even, err]).all() and err > 0 and mean != 0):
-        return Finding("odd_even", Verdict.ERROR, None, None, limit, f"odd {odd}, even {even}, error {err}")
-    sigma = abs(odd - even) / err
+    mean, difference = 0.5 * (found.one + found.other), found.one - found.other
+    floor = FLOOR * abs(mean)
+    sigma = abs(found.sigma(floor))
+    if not (math.isfinite(sigma) and mean != 0):
+        return Finding(
+            "odd_even", Verdict.ERROR, None, None, limit, f"odd {found.one}, even {found.other}, {found.err}"
+        )
     return Finding(
         "odd_even",
         Verdict.FAIL if sigma > limit else Verdict.PASS,
-        float((odd - even) / mean),
-        float(sigma),
+        difference / mean,
+        sigma,
         limit,
-        f"odd {odd * 1e6:.0f} ppm ({odd_count} transits), even {even * 1e6:.0f} ppm ({even_count}): "
-        f"they differ by {abs(odd - even) * 1e6:.0f} +- {err * 1e6:.0f} ppm, {sigma:.1f} sigma",
+        f"odd {found.one * 1e6:.0f} ppm ({found.one_count} transits), even {found.other * 1e6:.0f} ppm "
+        f"({found.other_count}): they differ by {abs(difference) * 1e6:.0f} +- "
+        f"{math.hypot(found.err, floor) * 1e6:.0f} ppm, {sigma:.1f} sigma",
     )
-
-
-def _inflation(pseudo: noise.PseudoTransits) -> float:
-    """Scatter of odd minus even among the pseudo-transits, over its expected error."""
-    parity = pseudo.cycle % 2 == 1
-    odd, odd_err, odd_count = pseudo.fold(parity)
-    even, even_err, even_count = pseudo.fold(~parity)
-    known = (odd_count >= LEAST_EACH) & (even_count >= LEAST_EACH)
-    if not known.any():
-        return 1.0
-    z = (odd - even)[known] / np.hypot(odd_err, even_err)[known]
-    return noise.inflation(z, pseudo.independent * float(known.mean()), ASSUMED)
-
-
-def _unlike(transits: Transits, parity: Booleans, odd: float, even: float) -> float:
-    """Scatter of the transits about the mean of their parity, over their errors: spots and faults widen it."""
-    usable = transits.events.usable
-    residual = (transits.events.depth - np.where(parity, odd, even))[usable]
-    degrees = int(usable.sum()) - 2
-    return math.sqrt((ALIKE + float((residual**2 / transits.variance[usable]).sum())) / (ALIKE + degrees))

@@ -218,9 +218,11 @@ class _Ramps(noise.Samples):
         usable = (covered >= least[[0, 1, 1, 0], None]).all(axis=0) & (last > first).all(axis=0)
         lever = 2 * self.half / (inner + outer)  # the slope of the flanks, over the distance of the ramps
         late = mean[1] - mean[2] - lever * (mean[0] - mean[3])
-        near, known = self._squares[at[7]] - self._squares[at[0]], self._known[at[7]] - self._known[at[0]]
-        local = (near + noise.LOCAL_WEIGHT * self.white) / (known + noise.LOCAL_WEIGHT)
-        white = local * (1 / count[1] + 1 / count[2] + lever**2 * (1 / count[0] + 1 / count[3])) * self.per_flux**2
+        white = (
+            self._local(at[0], at[7])
+            * (1 / count[1] + 1 / count[2] + lever**2 * (1 / count[0] + 1 / count[3]))
+            * self.per_flux**2
+        )
         return noise.Events(centres, np.where(usable, late * self.per_flux, 0.0), np.where(usable, white, 0.0), usable)
 
 
