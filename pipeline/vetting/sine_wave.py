@@ -57,7 +57,7 @@ def sine_wave(case: Case) -> Finding:
     settings = case.settings
     limit = settings.sine_sigma
     depth = case.depth if case.depth > 0 else case.signal.depth
-    if not depth > 0:
+    if not depth > noise.FLOOR:
         return not_run("sine_wave", limit, "few_points: no dip to compare with")
     outside = noise.outside(case.light_curve.time, case.signal.period, case.signal.epoch, case.signal.duration)
     waves = [
