@@ -63,7 +63,7 @@ def files(data: Path) -> dict[str, object]:
     from hunter.archives import fits_file
     from hunter.archives.readers import pixels as reader
     from pipeline.contamination import _caught
-    from pipeline.sky import pixel_of, place_of
+    from pipeline.sky import pixel_of, place_of, wcs_of
 
     rows = []
     for path in [*sorted((data / "lightcurves" / "spoc").glob("*.fits")), data / "pixels/tess_tpf1_TIC273589987.fits"]:
@@ -78,7 +78,7 @@ def files(data: Path) -> dict[str, object]:
         star = FieldStar("TIC", str(values["TICID"]), float(values["RA_OBJ"]), float(values["DEC_OBJ"]),
                          pm_ra=values["PMRA"], pm_dec=values["PMDEC"])  # fmt: skip
         middle = 0.5 * (float(table.card("TSTART")) + float(table.card("TSTOP")))
-        place = np.array([pixel_of(reader._projection(table, mask), *place_of(star, middle))])
+        place = np.array([pixel_of(wcs_of(reader._projection(table, mask)), *place_of(star, middle))])
         caught = float(_caught(TESS_ANALYTIC, place, aperture)[0])
         rows.append({
             "file": path.name, "tic": values["TICID"], "sector": values["SECTOR"], "pixels": int(aperture.sum()),

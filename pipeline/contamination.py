@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.errors import UnusableData
-from pipeline.sky import pixel_of, place_of, separation
+from pipeline.sky import pixel_of, place_of, separation, wcs_of
 from pipeline.types import Booleans, FieldStar, Finding, Floats, Target, TargetPixels, Verdict
 
 if TYPE_CHECKING:
@@ -196,7 +196,8 @@ def _measure(
         prf = prf_of(images, prfs[number] if number < len(prfs) else None)
         moment = float(np.median(images.time))
         moved = shifts[number] if number < len(shifts) else (0.0, 0.0)
-        place = np.array([pixel_of(images.wcs, *place_of(star, moment)) for star in stars]) + moved
+        wcs = wcs_of(images.wcs)
+        place = np.array([pixel_of(wcs, *place_of(star, moment)) for star in stars]) + moved
         aperture, said = aperture_of(images, place[own])
         notes += [said] * bool(said)
         caught = _caught(prf, place, aperture) * flux

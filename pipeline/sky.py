@@ -1,12 +1,17 @@
-"""Where a catalogued star falls on an image: its place at that date, and the projection of the image's own header."""
+"""Places on the sky, and where they fall on an image by the projection of the image's own header."""
 
 import math
+import warnings
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pipeline.errors import UnusableData
-from pipeline.types import FieldStar
+from pipeline.types import FieldStar, Floats
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
 
 BTJD_OF_J2000 = 2451545.0 - 2457000.0
 DAYS_OF_A_YEAR = 365.25  # Julian
@@ -45,52 +50,54 @@ def separation(ra: float, dec: float, other_ra: float, other_dec: float) -> floa
     return 3600 * math.degrees(2 * math.asin(min(1.0, math.sqrt(half))))
 
 
-def pixel_of(wcs: Mapping[str, float | str], ra: float, dec: float) -> tuple[float, float]:
-    """Column and row of a place on an image, counted from 0 at the centre of its first pixel.
+def tangent(ra: float, dec: float, ra0: float, dec0: float) -> tuple[float, float]:
+    """Arcsec east and north of (``ra0``, ``dec0``) on the plane that touches the sky there."""
+    a, d, d0 = math.radians(ra - ra0), math.radians(dec), math.radians(dec0)
+    depth = math.sin(d0) * math.sin(d) + math.cos(d0) * math.cos(d) * math.cos(a)
+    east = math.cos(d) * math.sin(a) / depth
+    north = (math.cos(d0) * math.sin(d) - math.sin(d0) * math.cos(d) * math.cos(a)) / depth
+    return math.degrees(east) * 3600, math.degrees(north) * 3600
 
-    Parameters
-    ----------
-    wcs : mapping of FITS cards
-        CTYPE, CRVAL, CRPIX and either CD or PC with CDELT, of a gnomonic projection, as target pixel files and
-        cut-outs have it.
-    ra, dec : float
-        Degrees.
+
+def wcs_of(cards: Mapping[str, float | str]) -> "WCS":
+    """The celestial projection of an image, from the cards of its own header.
 
     Raises
     ------
     UnusableData
-        If the cards describe no such projection, or the place lies on the other side of the sky.
-
-    Notes
-    -----
-    Calabretta & Greisen 2002 (A&A 395, 1077), equations 1-3 and 54-55.
+        If the cards describe none.
     """
-    if not str(wcs.get("CTYPE1", "")).startswith("RA---TAN") or not str(wcs.get("CTYPE2", "")).startswith("DEC--TAN"):
-        raise UnusableData("its header holds no gnomonic projection: where a star falls is unknown")
-    try:
-        ra0, dec0 = math.radians(float(wcs["CRVAL1"])), math.radians(float(wcs["CRVAL2"]))
-        reference = np.array([float(wcs["CRPIX1"]), float(wcs["CRPIX2"])])
-        step = np.linalg.inv(_matrix(wcs))
-    except (KeyError, ValueError, np.linalg.LinAlgError) as error:
-        raise UnusableData(f"its projection cannot be read: {error}") from error
-    a, d = math.radians(ra) - ra0, math.radians(dec)
-    away = math.sin(d) * math.sin(dec0) + math.cos(d) * math.cos(dec0) * math.cos(a)
-    if not away > 0:
+    from astropy.io.fits import Header
+    from astropy.wcs import WCS, FITSFixedWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FITSFixedWarning)
+        try:
+            found = WCS(Header(dict(cards))).celestial
+        except Exception as error:  # of wcslib, by many names
+            raise UnusableData(f"the projection of its header cannot be read: {error}") from error
+    if found.naxis != 2 or not found.has_celestial:
+        raise UnusableData("its header holds no projection: where a star falls is unknown")
+    return found
+
+
+def pixel_of(wcs: "WCS", ra: float, dec: float) -> tuple[float, float]:
+    """Column and row of a place in degrees, counted from 0 at the centre of the image's first pixel.
+
+    Raises
+    ------
+    UnusableData
+        If it lies on the other side of the sky.
+    """
+    column, row = wcs.all_world2pix([[ra, dec]], 0)[0]
+    if not (math.isfinite(column) and math.isfinite(row)):
         raise UnusableData("the star lies on the other side of the sky")
-    across = math.degrees(math.cos(d) * math.sin(a) / away)
-    up = math.degrees((math.sin(d) * math.cos(dec0) - math.cos(d) * math.sin(dec0) * math.cos(a)) / away)
-    column, row = reference - 1.0 + step @ np.array([across, up])
     return float(column), float(row)
 
 
-def pixel_arcsec(wcs: Mapping[str, float | str]) -> float:
-    """The side of a pixel, arcsec."""
-    return 3600 * math.sqrt(abs(float(np.linalg.det(_matrix(wcs)))))
-
-
-def _matrix(wcs: Mapping[str, float | str]) -> np.ndarray:
-    """Degrees on the tangent plane for a pixel of each axis."""
-    if "CD1_1" in wcs:
-        return np.array([[float(wcs.get(f"CD{i}_{j}", 0.0)) for j in (1, 2)] for i in (1, 2)])
-    turn = [[float(wcs.get(f"PC{i}_{j}", float(i == j))) for j in (1, 2)] for i in (1, 2)]
-    return np.array([[float(wcs["CDELT1"])], [float(wcs["CDELT2"])]]) * np.array(turn)
+def scale_at(wcs: "WCS", column: float, row: float) -> Floats:
+    """Arcsec east and north by pixel of column and row around a place, (2, 2)."""
+    ends = wcs.all_pix2world([[column - 0.5, row], [column + 0.5, row], [column, row - 0.5], [column, row + 0.5]], 0)
+    ra0, dec0 = wcs.all_pix2world([[column, row]], 0)[0]
+    flat = np.array([tangent(float(ra), float(dec), float(ra0), float(dec0)) for ra, dec in ends])
+    return np.stack([flat[1] - flat[0], flat[3] - flat[2]], axis=1)

@@ -12,8 +12,8 @@ from pipeline.pixels.difference import difference_images
 from pipeline.pixels.examine import TESTS, PixelSettings, examine
 from pipeline.pixels.offset import hotelling_sigma, sky_offset
 from pipeline.pixels.prf import KEPLER_ANALYTIC, TESS_ANALYTIC, PrfGrid, prf_of
-from pipeline.pixels.sky import moved, pixel_of, scale_at, tangent, wcs_of
 from pipeline.simulate.pixels import SCALE, Scene, SceneStar, render
+from pipeline.sky import pixel_of, place_of, scale_at, tangent, wcs_of
 from pipeline.types import FieldStar, TransitSignal, Verdict
 
 SIGNAL = TransitSignal(3.3, 1326.2, 3 / 24, 0.002, 40.0)
@@ -96,7 +96,7 @@ def test_pixels_and_sky_agree():
 
 def test_a_fast_star_is_looked_for_where_it_is_now():
     star = FieldStar("TIC", "1", 10.0, 60.0, epoch=2015.5, pm_ra=1000.0, pm_dec=-500.0)
-    ra, dec = moved(star, 2458849.5 - 2457000)  # the beginning of 2020
+    ra, dec = place_of(star, 2458849.5 - 2457000)  # the beginning of 2020
     assert (ra - 10) * 3600 * 0.5 == pytest.approx(4.5, abs=0.01)
     assert (dec - 60) * 3600 == pytest.approx(-2.25, abs=0.01)
 

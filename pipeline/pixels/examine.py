@@ -22,7 +22,7 @@ from pipeline.pixels.host import hosts
 from pipeline.pixels.offset import Place, locate, sky_offset, zero_point
 from pipeline.pixels.prf import Prf, PrfGrid, prf_of
 from pipeline.pixels.settings import PixelSettings
-from pipeline.pixels.sky import moved, pixel_of, scale_at, tangent, wcs_of
+from pipeline.sky import pixel_of, place_of, scale_at, tangent, wcs_of
 from pipeline.types import FieldStar, Finding, Floats, TargetPixels, TransitSignal, Verdict
 
 VERSION = 1
@@ -169,7 +169,7 @@ def _look(
 def _placed(pixels: TargetPixels, stars: Sequence[FieldStar], prf: Prf, btjd: float) -> SectorPixels:
     """The stars where the catalogue and the file's WCS put them, before anything is measured."""
     wcs = wcs_of(pixels.wcs)
-    positions = [moved(star, btjd) for star in stars]
+    positions = [place_of(star, btjd) for star in stars]
     at = [pixel_of(wcs, ra, dec) for ra, dec in positions]
     around = [tangent(ra, dec, *positions[0]) for ra, dec in positions]
     sky = scale_at(wcs, *at[0])
