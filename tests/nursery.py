@@ -55,11 +55,8 @@ class Poison:
     def __init__(self, archive, key: str) -> None:
         self.archive, self.key = archive, key
 
-    def targets(self):
-        return self.archive.targets()
-
-    def fetch(self, target, sources):
-        return self.archive.fetch(target, sources)
+    def __getattr__(self, name):
+        return getattr(self.archive, name)
 
     def read(self, product):
         if self.key in product.uri:

@@ -32,7 +32,7 @@ from pipeline.errors import ArchiveUnavailable
 from state.status import Status
 from state.store import State
 
-PHASES = ("fetch", "clean", "search", "fold", "vet", "score")
+PHASES = ("fetch", "clean", "search", "fold", "vet", "score", "field")
 
 
 @pytest.fixture(scope="module")
@@ -255,7 +255,7 @@ def test_a_stored_result_that_is_gone_or_bad_is_computed_again_and_only_that(
 @pytest.mark.parametrize(
     ("change", "again"),
     [
-        ({"search__snr": 7.5}, ["search", "fold", "vet", "score", "publish"]),
+        ({"search__snr": 7.5}, ["search", "fold", "vet", "score", "field", "publish"]),
         ({"search__confirm": "tls"}, ["confirm", "publish"]),
         ({"search__confirm": "none", "search__confirm_seconds": 60.0}, ["publish"]),
         ({"hunt__threshold": 1e-9}, ["score", "publish"]),
@@ -317,8 +317,8 @@ class Faulty:
     def __init__(self, archive, out_of_order: str, impossible: str) -> None:
         self.archive, self.out_of_order, self.impossible = archive, out_of_order, impossible
 
-    def targets(self):
-        return self.archive.targets()
+    def __getattr__(self, name):
+        return getattr(self.archive, name)
 
     def fetch(self, target, sources):
         if target.key == self.out_of_order:
