@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from pipeline.types import Finding, Verdict
+from pipeline.vetting import noise
 from pipeline.vetting.case import Case
 from pipeline.vetting.transits import SURE, Dip, Phases, away_from_transit, deepest
 
@@ -52,6 +53,8 @@ def secondary(case: Case) -> Finding:
             ratio = case.signal.period / case.signal.duration
             why = f"few_points: the transits leave no phase free: a duration is 1/{ratio:.1f} of the period"
         return Finding("secondary", Verdict.NOT_RUN, None, None, limit, why)
+    if not abs(case.depth) > noise.FLOOR:
+        return Finding("secondary", Verdict.NOT_RUN, None, None, limit, "few_points: no transit to compare with")
     dip = deepest(phases)
     share = dip.depth / case.depth
     if not (math.isfinite(share) and math.isfinite(dip.sigma)):
