@@ -68,7 +68,7 @@ TABLE: Mapping[str, Rule] = MappingProxyType({
     "alias":            Rule(FALSE_POSITIVE, "eclipsing binary", excused=("few_transits",)),
     "size":             Rule(FALSE_POSITIVE, "eclipsing binary"),
     "sine_wave":        Rule(FALSE_POSITIVE, "variable star"),
-    # what no eclipse does; two transits cannot be held against each other, and stay unknown by ``consistency``
+    # what no eclipse does; two weak transits cannot be held against each other, and stay unknown by ``consistency``
     "single_event":     Rule(FALSE_ALARM, "instrument"),
     "uniqueness":       Rule(FALSE_ALARM, "noise"),
     "consistency":      Rule(FALSE_ALARM, "instrument"),

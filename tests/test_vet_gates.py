@@ -140,6 +140,18 @@ def test_a_few_strong_dips_among_many_weak_ones_are_not_consistent():
     assert "consistency" in failed(found)
 
 
+@pytest.mark.parametrize(("scale", "verdict", "said"), [
+    (3.0, Verdict.PASS, "2 transits"),
+    (0.4, Verdict.NOT_RUN, "few_transits: the weaker of two"),
+])  # fmt: skip
+def test_two_transits_are_held_against_each_other_where_both_are_strong(scale, verdict, said):
+    what = signal(14.2, EPOCH, DURATION, scale * DEPTH)
+    light_curve = sky(lambda time: -what.depth * trapezoid(time, 14.2, EPOCH, DURATION))
+    finding = vetting.consistency(case_of(light_curve, what))
+    assert finding.status is verdict
+    assert finding.note.startswith(said)
+
+
 @pytest.mark.parametrize("multiple", [0.5, 1, 2])
 def test_a_sine_wave_fails_at_its_period_half_and_twice_it(multiple):
     what = signal(1.4, EPOCH, DURATION, DEPTH)

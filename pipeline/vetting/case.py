@@ -55,6 +55,7 @@ class VetSettings:
     unique_over_others: float = 0.8  # sigmas above the third dip and the strongest brightening, after the look
     consistency_chi: Annotated[float, Ge(0)] = 7.8  # signal-to-noise over the scatter of the single transits' own
     consistency_sigma: Annotated[float, Ge(0)] = 3.0  # and how sure of that scatter
+    pair_snr: Annotated[float, Ge(0)] = 4.0  # signal-to-noise of each transit where there are but two
     mean_over_median: Annotated[float, Gt(1)] = 1.5  # of the single depths
     chases_least: Annotated[float, Interval(ge=0, le=1)] = 0.78  # tenths of a period to the nearest event as strong
     chases_transits: Annotated[int, Ge(0)] = 5  # of that few transits each must stand out

@@ -9,7 +9,7 @@ from pipeline.vetting import noise
 from pipeline.vetting.case import Case
 from pipeline.vetting.judging import judged, not_run
 
-LEAST = 3  # transits
+LEAST = 2  # transits: two can already be held against each other
 
 
 def consistency(case: Case) -> Finding:
@@ -31,7 +31,8 @@ def consistency(case: Case) -> Finding:
     CHI = MES / sqrt(chi2 / (N - 1)), chi2 = sum((SES - E)**2 / E), E the SES that the common depth gives, and DMM
     (LEO-Vetter's tests 12 and 6, 7.8 and 1.5; Seader et al. 2013, ApJS 206 25). Divided by E the chi-square of plain
     noise grows as single transits sink below it, and good planets of a hundred transits would fail: hence the second
-    condition. ``depth_steadiness`` asks how much the depths differ, this test how little of the signal is common.
+    condition. Two transits outvote nobody: each must be an event of its own (``pair_snr``), or two flares of an inverted
+    light curve pass for a planet. ``depth_steadiness`` asks how much the depths differ, this test how little of the signal is common.
     """
     settings = case.settings
     limit = settings.consistency_chi
@@ -41,6 +42,9 @@ def consistency(case: Case) -> Finding:
     if count < LEAST:
         return not_run("consistency", limit, f"few_transits: {count} are well covered, {LEAST} are needed")
     depth, error = transits.events.depth[usable], np.sqrt(transits.variance[usable])
+    if count == LEAST and not (weaker := float((depth / error).min())) >= settings.pair_snr:
+        reason = f"few_transits: the weaker of two has a signal-to-noise of {weaker:.1f}, under {settings.pair_snr:g}"
+        return not_run("consistency", limit, reason)
     mean, mean_err = transits.mean(usable)
     if not mean > 0:
         return judged("consistency", True, 0.0, None, limit, f"{count} transits are no dip on average")
