@@ -31,8 +31,9 @@ def consistency(case: Case) -> Finding:
     CHI = MES / sqrt(chi2 / (N - 1)), chi2 = sum((SES - E)**2 / E), E the SES that the common depth gives, and DMM
     (LEO-Vetter's tests 12 and 6, 7.8 and 1.5; Seader et al. 2013, ApJS 206 25). Divided by E the chi-square of plain
     noise grows as single transits sink below it, and good planets of a hundred transits would fail: hence the second
-    condition. Two transits outvote nobody: each must be an event of its own (``pair_snr``), or two flares of an inverted
-    light curve pass for a planet. ``depth_steadiness`` asks how much the depths differ, this test how little of the signal is common.
+    condition. Two transits outvote nobody: each must be an event of its own (``pair_snr``), or two flares of an
+    inverted light curve pass for a planet. ``depth_steadiness`` asks how much the depths differ, this test how little
+    of the signal is common.
     """
     settings = case.settings
     limit = settings.consistency_chi
