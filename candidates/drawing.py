@@ -13,7 +13,7 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ft2font import LoadFlags
 from matplotlib.patches import Rectangle
 
-from pipeline.types import Booleans, Floats, View
+from pipeline.types import Floats
 
 WIDTH = 1600  # px
 DPI = 100
@@ -108,31 +108,6 @@ def trapezoid(position: Floats, depth: float, total: float, flat: float) -> Floa
     """A trapezoid dip: ``total`` wide at the top, ``flat`` wide at the bottom, in the unit of the position."""
     slope = max(total - flat, 1e-9) / 2
     return -depth * np.clip((total / 2 - np.abs(position)) / slope, 0.0, 1.0)
-
-
-def trapezoid_fit(position: Floats, view: View) -> tuple[float, float, float] | None:
-    """Depth, total and flat width (durations) of the trapezoid nearest to the filled bins, by a grid; to be drawn only.
-
-    ``None`` where fewer than ten bins are filled or nothing dips.
-    """
-    filled: Booleans = view.filled & np.isfinite(view.flux)
-    if filled.sum() < 10:
-        return None
-    x, y = position[filled], view.flux[filled]
-    error = view.scatter[filled]
-    weight = 1 / error**2 if (error > 0).all() else np.ones(x.size)
-    best: tuple[float, float, float, float] | None = None
-    for total in np.linspace(0.6, 1.8, 25):
-        for share in np.linspace(0.0, 0.95, 20):
-            shape = trapezoid(x, 1.0, float(total), float(total * share))
-            norm = float((weight * shape * shape).sum())
-            if norm <= 0:
-                continue
-            depth = float((weight * shape * y).sum()) / norm
-            gain = depth * depth * norm
-            if depth > 0 and (best is None or gain > best[0]):
-                best = (gain, depth, float(total), float(total * share))
-    return None if best is None else best[1:]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,13 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from candidates.field_block import field_block
 from candidates.files import safe_name
+from candidates.portrait_block import portrait_blocks
 from candidates.reading import SCHEMA_ID, SCHEMA_VERSION, BadEvidence, parse, read, schema, validate
 from candidates.wording import confirmation_text, influences, sureness
 from pipeline.confirm import Confirmation
@@ -38,6 +39,9 @@ from pipeline.types import (
     Verdict,
     View,
 )
+
+if TYPE_CHECKING:
+    from pipeline.portrait import Portrait
 
 __all__ = [
     "BadEvidence",
@@ -159,6 +163,7 @@ def build_evidence(
     explanation: Mapping[str, Any] | None = None,
     weigh: Callable[[Sequence[Finding]], Disposition] = decide,
     surroundings: Surroundings | None = None,
+    portrait: "Portrait | str | None" = None,
 ) -> Evidence:
     """Gather what every phase said about one signal into one document.
 
@@ -184,6 +189,8 @@ def build_evidence(
         What findings together say: :func:`pipeline.disposition.decide` with the thresholds of the hunt.
     surroundings : Surroundings, optional
         What pixels and neighbours say; their findings follow those of the light curve.
+    portrait : Portrait or str, optional
+        The shapes and curves behind the tests, to be drawn; or why they could not be measured.
 
     Returns
     -------
@@ -215,6 +222,7 @@ def build_evidence(
         "explanation": _explanation(explanation),
         "centroid": _centroid(findings),
         "field": field_block(surroundings),
+        **portrait_blocks(portrait),
         "vetting": [_finding(finding) for finding in findings],
         "fit": fit if fit is not None else {"status": "not_run", "reason": NO_FIT},
         "validation": validation if validation is not None else {"status": "not_run", "reason": NO_VALIDATION},

@@ -27,17 +27,17 @@ from candidates.drawing import (
     scale_of,
     thin,
     trapezoid,
-    trapezoid_fit,
 )
-from candidates.evidence import LOCAL_HALF_WIDTH, Dip, bin_centres, dip
-from candidates.wording import depth_text, shades, significance
+from candidates.evidence import LOCAL_HALF_WIDTH, Dip, dip
+from candidates.wording import depth_text, note_text, shades, significance, validation_text
 from pipeline.ephemeris import cycle, phase, transit_mask
-from pipeline.types import CleanedLightCurve, Floats, FoldedViews, SearchResult, TransitSignal, View
+from pipeline.types import CleanedLightCurve, Floats, FoldedViews, SearchResult, TransitSignal
 
 HOURS = 24.0
 PPM = 1e6
 MOST_SINGLE, SINGLE_BINS = 10, 24  # transits shown one by one, and the averages of each
 MAX_MARKS = 250  # transits marked one by one; beyond, the coloured cadences must do
+MOST_VECTORS = 2000  # points that the PDF draws one by one; more become an image, which is smaller and quicker
 HARMONICS = ((1 / 3, "P/3"), (1 / 2, "P/2"), (2.0, "2P"), (3.0, "3P"))
 SEEN = 1.92  # durations: the middles of the outermost bins that the model sees of a close-up
 DASHED, DOTTED = (0, (5, 3)), (0, (1, 2))
@@ -68,7 +68,15 @@ def points(axes: Axes, x: Floats, y: Floats, colour: str, size: float) -> None:
     box = axes.get_window_extent()
     keep = thin(x, y, axes.get_xlim(), axes.get_ylim(), int(box.width), int(box.height))
     axes.plot(
-        x[keep], y[keep], linestyle="none", marker="o", markersize=size, markeredgewidth=0, color=colour, zorder=2
+        x[keep],
+        y[keep],
+        linestyle="none",
+        marker="o",
+        markersize=size,
+        markeredgewidth=0,
+        color=colour,
+        zorder=2,
+        rasterized=keep.size > MOST_VECTORS,
     )
 
 
@@ -178,7 +186,8 @@ def periodogram(axes: Axes, result: SearchResult, document: Document) -> None:
         if low < period * factor < high:
             axes.axvline(period * factor, color=MODEL, linestyle=DASHED, linewidth=1, zorder=1)
             place = np.log(period * factor / low) / np.log(high / low)
-            say(axes, float(place), 0.985, label, ha="center", va="top", color=MODEL)
+            opaque = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+            say(axes, float(place), 0.985, label, ha="center", va="top", color=MODEL, bbox=opaque)
     axes.plot(
         [period], [peak + 0.04 * top], marker="v", markersize=10, color=TRANSIT, markeredgecolor="white", zorder=5
     )
@@ -242,8 +251,7 @@ def whole_orbit(axes: Axes, views: FoldedViews, signal: TransitSignal, document:
         side = "right" if where > 0.5 else "left"
         say(axes, where + 0.25 + (0.01 if side == "left" else -0.01), 0.03, "deepest other dip", color=MODEL, ha=side)
     axes.set_xlabel("phase  [periods from mid-transit]", fontsize=SIZE)
-    filled = int(views.global_view.filled.sum())
-    heading(axes, "Whole orbit, folded", f"view: {filled} of {views.global_view.flux.size} bins filled")
+    heading(axes, "Whole orbit, folded", f"{views.global_view.filled.mean():.0%} of the phases covered")
 
 
 def close_up(axes: Axes, near: Dip, bins: int, duration: float) -> tuple[Floats, Floats, Floats]:
@@ -259,7 +267,7 @@ def close_up(axes: Axes, near: Dip, bins: int, duration: float) -> tuple[Floats,
 
 
 def transit(axes: Axes, views: FoldedViews, signal: TransitSignal, document: Document) -> None:
-    """The transit itself: cadences, averages, the view that the network sees, and two shapes."""
+    """The transit itself: cadences, averages, the search's box and the trapezoid through the fold."""
     near = dip(views.light_curve, signal)
     x, y, error = close_up(axes, near, 60, signal.duration)
     factor = flux_axis(axes, fold_limits(signal.depth, y, error))
@@ -267,20 +275,18 @@ def transit(axes: Axes, views: FoldedViews, signal: TransitSignal, document: Doc
     points(axes, near.since * hours, near.flux * factor, CLOUD, 2.0)
     tint_local(axes, document, "local", signal.duration)
     average_points(axes, x, y * factor, error * factor)
-    view: View = views.local_view
-    position = bin_centres(view.flux.size, LOCAL_HALF_WIDTH)
-    fine = np.linspace(-LOCAL_HALF_WIDTH, LOCAL_HALF_WIDTH, 801)
-    box = np.where(np.abs(fine) <= 0.5, -signal.depth, 0.0)
-    seen = np.where(view.filled, view.flux, np.nan)
-    axes.plot(position * hours, seen * factor, color=INK, linewidth=0.9, zorder=3, label="view")
-    axes.plot(fine * hours, box * factor, color=TRANSIT, linestyle=DASHED, linewidth=1.5, zorder=5, label="search")
-    shape = trapezoid_fit(position, view)
-    if shape is not None:
-        drawn = trapezoid(fine, *shape) * factor
-        axes.plot(fine * hours, drawn, color=MODEL, linewidth=2, zorder=6, label="trapezoid")
+    fine = np.linspace(-LOCAL_HALF_WIDTH, LOCAL_HALF_WIDTH, 801) * hours
+    box = np.where(np.abs(fine) <= 0.5 * hours, -signal.depth, 0.0)
+    axes.plot(fine, box * factor, color=TRANSIT, linestyle=DASHED, linewidth=1.5, zorder=5, label="search")
+    folded = document["folded"]
+    fitted = folded["trapezoid"] if folded["status"] == "done" else None
+    if fitted is not None:
+        length = fitted["duration_hours"]
+        drawn = trapezoid(fine - fitted["late_hours"], fitted["depth_ppm"] / PPM, length, length * fitted["flat"])
+        axes.plot(fine, drawn * factor, color=MODEL, linewidth=2, zorder=6, label="trapezoid")
     axes.legend(
         loc="upper center",
-        ncols=3,
+        ncols=2,
         fontsize=SMALL,
         framealpha=0.85,
         edgecolor="none",
@@ -321,7 +327,6 @@ def odd_even(left: Axes, right: Axes, views: FoldedViews, signal: TransitSignal,
 
 def secondary(axes: Axes, views: FoldedViews, signal: TransitSignal, document: Document) -> None:
     """The deepest dip away from the transit, on its own scale."""
-    note = significance(document, "secondary")
     if views.secondary_phase is None:
         heading(axes, "Deepest other dip", "no phase found")
         say(axes, 0.5, 0.5, "no other phase could be measured", ha="center", color=GREY)
@@ -340,9 +345,7 @@ def secondary(axes: Axes, views: FoldedViews, signal: TransitSignal, document: D
     axes.plot([-half, half], [-depth * factor] * 2, color=MODEL, linewidth=2, zorder=6)
     axes.set_xlabel(f"hours from phase {views.secondary_phase:.3f}", fontsize=SIZE)
     dips = near.depth is not None and near.depth > 0
-    heading(axes, "Deepest other dip" if dips else "No other dip", depth_words(near))
-    if note:
-        say(axes, 0.97, 0.965, note, ha="right", va="top")
+    heading(axes, "Deepest other dip" if dips else "No other dip", f"{depth_words(near)}, white noise")
 
 
 def half_orbit(axes: Axes, views: FoldedViews, signal: TransitSignal) -> None:
@@ -395,6 +398,103 @@ def single_transits(axes: Axes, views: FoldedViews, signal: TransitSignal) -> No
     axes.set_xlabel(f"time of each transit  [BTJD]; each panel {2 * reach * HOURS:.3g} h wide", fontsize=SIZE)
     rest = f"the {chosen.size} best covered of {seen.size}" if seen.size > chosen.size else ""
     heading(axes, "Single transits; depth of the search in orange", rest)
+
+
+def phase_scan(axes: Axes, document: Document) -> None:
+    """How deep the light curve dips at every phase away from the transit, in sigmas, and where noise would end."""
+    heading_text = "Secondary at every phase"
+    axes.set_xlim(0, 1)
+    axes.set_xlabel("phase  [periods from mid-transit]", fontsize=SIZE)
+    axes.set_ylabel("depth over its error", fontsize=SIZE)
+    block = document["folded"]
+    scan = block["phases"] if block["status"] == "done" else None
+    if scan is None:
+        heading(axes, heading_text)
+        why = "no phase is seen in two orbits" if block["status"] == "done" else note_text(block["reason"])
+        say(axes, 0.5, 0.5, why, ha="center", color=GREY)
+        return
+    at, sigma, limit = (np.array(scan[name]) for name in ("phase", "sigma", "depth_limit_ppm"))
+    deepest, line = int(np.argmax(sigma)), scan["threshold_sigma"]
+    low, high = min(float(sigma.min()), -1.0), max(float(sigma.max()), line)
+    axes.set_ylim(low - 0.08 * (high - low), high + 0.25 * (high - low))
+    gaps = np.flatnonzero(np.diff(at) > max(4 * float(np.median(np.diff(at))), 0.01)) if at.size > 1 else []
+    axes.plot(
+        np.insert(at, np.add(gaps, 1), np.nan), np.insert(sigma, np.add(gaps, 1), np.nan), color=INK, linewidth=1.1
+    )
+    axes.axhline(0, color=GREY, linewidth=0.9, zorder=1)
+    axes.axhline(line, color=MODEL, linestyle=DASHED, linewidth=1.4, zorder=3)
+    lower, upper = axes.get_ylim()
+    place = (line - lower) / (upper - lower) + 0.02
+    say(axes, 0.008, place, "- - 3 σ for a look at every phase", color=MODEL, va="bottom")
+    axes.plot([at[deepest]], [sigma[deepest]], marker="o", markersize=6, color=TRANSIT, zorder=5)
+    side = "right" if at[deepest] > 0.5 else "left"
+    words = f"{sigma[deepest]:.1f} σ at phase {at[deepest]:.3f}"
+    edge = float(at[deepest]) + (0.012 if side == "left" else -0.012)
+    say(axes, edge, (sigma[deepest] - lower) / (upper - lower), words, color=TRANSIT, ha=side, va="bottom")
+    judged = significance(document, "secondary")
+    said = f"; after the look {judged}" if judged else ""
+    if judged.endswith("PASS") and sigma[deepest] > line:
+        said += ", as a planet's occultation may be"
+    heading(axes, heading_text, f"none deeper than {depth_text(float(limit.max()), None)} at 3 σ{said}")
+
+
+def sectors(axes: Axes, document: Document) -> None:
+    """The depth in each sector, and in all."""
+    found = document["folded"]["sectors"]
+    depth, err = (np.array([one[name] for one in found]) for name in ("depth_ppm", "depth_ppm_err"))
+    place = np.arange(depth.size)
+    percent = float(depth.max()) >= 20_000
+    factor, unit = (1e-4, "%") if percent else (1.0, "ppm")
+    weight = 1 / np.maximum(err, 1e-9) ** 2
+    mean = float((weight * depth).sum() / weight.sum()) * factor
+    average_points(axes, place, depth * factor, err * factor, 6)
+    axes.axhline(mean, color=MODEL, linewidth=1.5, zorder=2)
+    axes.set_xlim(-0.5, depth.size - 0.5)
+    every = -(-depth.size // 8)
+    labels = [one["name"].replace("sector ", "S").replace("quarter ", "Q").replace("campaign ", "C") for one in found]
+    axes.set_xticks(place[::every], labels[::every])
+    axes.set_ylabel(f"depth  [{unit}]", fontsize=SIZE)
+    heading(axes, "Depth by sector", significance(document, "depth_by_sector"))
+
+
+LEAST_SHOWN = 1e-6  # probability at the left end of the bars
+
+
+def false_positive(bars: Axes, scenarios: Axes, document: Document) -> None:
+    """FPP and NFPP with their errors against the published cuts; how the probability is split over the scenarios."""
+    block = document["validation"]
+    heading(bars, validation_text(block))
+    bars.set_xscale("log")
+    bars.set_xlim(LEAST_SHOWN, 1)
+    bars.set_ylim(-0.6, 1.6)
+    bars.set_yticks([1, 0], ["FPP", "NFPP"])
+    bars.set_xlabel("probability; dashed: published cuts", fontsize=SIZE)
+    for y, name, cuts in ((1, "fpp", (0.015, 0.5)), (0, "nfpp", (1e-3, 0.1))):
+        for cut in cuts:
+            bars.plot([cut, cut], [y - 0.42, y + 0.42], color=MODEL, linestyle=DASHED, linewidth=1.3)
+        value, dex = block[name], block[f"{name}_err_dex"]
+        if value is None:
+            bars.text(2 * LEAST_SHOWN, y, "unknown", va="center", fontsize=SMALL, color=GREY)
+            continue
+        shown = max(value, LEAST_SHOWN)
+        bars.barh(y, shown - LEAST_SHOWN, left=LEAST_SHOWN, height=0.5, color=CLOUD, zorder=2)
+        if dex is not None:
+            ends = np.clip(shown * 10.0 ** np.array([-dex, dex]), LEAST_SHOWN, 1.0)
+            bars.plot(ends, [y, y], color=INK, linewidth=2.5, zorder=4)
+    best = sorted(block["scenarios"].items(), key=lambda item: -(item[1]["probability"] or 0.0))[:6]
+    heading(scenarios, "Scenarios", "the most probable of each kind")
+    scenarios.set_xscale("log")
+    scenarios.set_xlim(LEAST_SHOWN, 1)
+    scenarios.set_ylim(len(best) - 0.4, -0.6)
+    scenarios.set_yticks(range(len(best)), [f"{name} {one['host']}".strip()[:34] for name, one in best])
+    for place, (_, one) in enumerate(best):
+        chance = max(one["probability"] or 0.0, LEAST_SHOWN)
+        scenarios.barh(place, chance - LEAST_SHOWN, left=LEAST_SHOWN, height=0.6, color=CLOUD, zorder=2)
+        if one["probability"] is not None:
+            left = chance < 0.03
+            scenarios.text(chance * (1.2 if left else 0.8), place, f"{one['probability']:.2g}", va="center",
+                           ha="left" if left else "right", fontsize=SMALL, color=INK, zorder=5)  # fmt: skip
+    scenarios.set_xlabel("probability", fontsize=SIZE)
 
 
 def depth_words(near: Dip) -> str:

@@ -23,11 +23,14 @@ from candidates.wording import (
     SHADING,
     SYMBOLS,
     data_lines,
+    decision_lines,
     explanation_text,
     known_lines,
+    made_by,
     note_text,
     notes_of,
     passed_text,
+    reference_text,
     score_rows,
     short,
     signal_rows,
@@ -35,6 +38,7 @@ from candidates.wording import (
     test_name,
     title_of,
     unknown_lines,
+    variability_text,
 )
 from pipeline.pixels.evidence import SectorPixels
 from pipeline.surroundings import Surroundings
@@ -84,10 +88,13 @@ def draw_sheet(
     document: Mapping[str, Any] = evidence.document
     columns = _texts(document)
     # row: px above it (its heading and what hangs below the row before), px of its panels
-    rows = [(112, 185), (42, 205), (96, 275), (96, 285), (96, 245)]
+    rows = [(112, 175), (42, 195), (96, 270), (96, 285), (96, 235), (96, 235)]
     sector = None if surroundings is None else pixel_panels.best_sector(surroundings.pixels)
     if sector is not None:
         rows.append((100, 300))
+    judged = document["validation"]["status"] not in ("not_run", "error")
+    if judged:
+        rows.append((106, 150))
     above = sum(gap + height for gap, height in rows) + 78
     total = above + max(column.height for column in columns) + 12
     figure = Figure(figsize=(WIDTH / DPI, total / DPI), dpi=DPI, facecolor="white")
@@ -115,7 +122,13 @@ def draw_sheet(
     panels.odd_even(panel(3, 0.412, 0.544), panel(3, 0.556, 0.688), views, signal, document)
     panels.secondary(panel(3, 0.752, RIGHT), views, signal, document)
     panels.half_orbit(panel(4, LEFT, 0.345), views, signal)
-    panels.single_transits(panel(4, 0.412, RIGHT), views, signal)
+    panels.phase_scan(panel(4, 0.412, RIGHT), document)
+    several = document["folded"].get("sectors")
+    panels.single_transits(panel(5, LEFT, 0.688 if several else RIGHT), views, signal)
+    if several:
+        panels.sectors(panel(5, 0.752, RIGHT), document)
+    if judged:
+        panels.false_positive(panel(-1, LEFT, 0.475), panel(-1, 0.68, RIGHT), document)
     if surroundings is not None and sector is not None:
         _pixels(panel, surroundings, sector)
     for column in columns:
@@ -134,8 +147,8 @@ def _pixels(panel: Callable[[int, float, float], Axes], surroundings: Surroundin
     for place, (values, title, unit, about_zero) in enumerate(images):
         left = LEFT - 0.03 + 0.245 * place
         if values is not None:
-            pixel_panels.image(panel(5, left, left + 0.2), sector, values, title, unit, about_zero)
-    pixel_panels.sky(panel(5, 0.785, RIGHT), surroundings.pixels, sector)
+            pixel_panels.image(panel(6, left, left + 0.2), sector, values, title, unit, about_zero)
+    pixel_panels.sky(panel(6, 0.785, RIGHT), surroundings.pixels, sector)
 
 
 def _png(canvas: FigureCanvasAgg) -> bytes:
@@ -177,16 +190,12 @@ def _title(figure: Figure, document: Mapping[str, Any], total: int) -> None:
 
 
 def _texts(document: Mapping[str, Any]) -> tuple[Column, ...]:
-    """The text block, in three columns: the signal, the tests, what is unknown."""
+    """The text block, in three columns: the signal, the tests and the data, what is unknown and the score."""
     signal = Column(20, 470)
     signal.heading("Signal")
     for name, value in signal_rows(document):
         signal.pair(name, value)
-    signal.gap()
-    signal.heading("Data")
-    for line in data_lines(document):
-        signal.paragraph(line)
-
+    signal.pair("the star itself", variability_text(document))
     signal.gap()
     signal.heading("Why this score")
     signal.paragraph(explanation_text(document["explanation"]))
@@ -196,6 +205,11 @@ def _texts(document: Mapping[str, Any]) -> tuple[Column, ...]:
         signal.paragraph(SHADING, colour=GREY)
 
     tests = Column(525, 535)
+    tests.heading(f"Verdict: {document['verdict']['disposition'].replace('_', ' ')}")
+    for name, value in decision_lines(document):
+        tests.pair(name, short(value, NOTE_LENGTH), stop=95)
+    tests.paragraph(reference_text(document), colour=GREY)
+    tests.gap()
     tests.heading("Vetting")
     if not document["vetting"]:
         tests.paragraph("no test was asked for")
@@ -207,13 +221,20 @@ def _texts(document: Mapping[str, Any]) -> tuple[Column, ...]:
     passed = [finding for finding in document["vetting"] if finding["status"] == "pass"]
     if passed:
         symbol, word = SYMBOLS["pass"]
-        tests.paragraph(f"{symbol} {word}", bold=True, then="; the page says more of each")
+        tests.paragraph(f"{symbol} {word}", bold=True, then="the page says more of each")
         tests.grid([passed_text(finding) for finding in passed])
+    tests.gap()
+    tests.heading("Data")
+    for line in data_lines(document):
+        tests.paragraph(line)
+    notes = notes_of(document)
+    if notes:
+        tests.gap()
+        tests.heading("Notes")
+        for note in notes:
+            tests.paragraph(short(note, NOTE_LENGTH), colour=GREY)
 
     unknown = Column(1092, 488)
-    unknown.heading(f"Verdict: {document['verdict']['disposition'].replace('_', ' ')}")
-    unknown.paragraph(document["verdict"]["meaning"])
-    unknown.gap()
     unknown.open_box("What was not run")
     lines = unknown_lines(document)
     for line in lines or ["nothing: every test of this version was run"]:
@@ -225,19 +246,18 @@ def _texts(document: Mapping[str, Any]) -> tuple[Column, ...]:
         for line in known_lines(document):
             unknown.paragraph(short(line, NOTE_LENGTH))
         unknown.gap()
-    unknown.heading("Score")
-    for name, value in score_rows(document):
-        unknown.pair(name, value)
     hosts = host_rows(document["field"])
     if hosts:
-        unknown.gap()
         unknown.heading("Which star dims")
         for name, value in hosts:
             unknown.pair(name, value)
-    notes = notes_of(document)
-    if notes:
-        unknown.gap()
-        unknown.heading("Notes")
-        for note in notes:
-            unknown.paragraph(short(note, NOTE_LENGTH), colour=GREY)
+    shorter = min(signal, unknown, key=lambda column: column.height)
+    shorter.gap()
+    shorter.heading("Score")
+    for name, value in score_rows(document):
+        shorter.pair(name, value)
+    shorter = min(signal, tests, unknown, key=lambda column: column.height)
+    shorter.gap()
+    shorter.heading("Made by")
+    shorter.paragraph(made_by(document), colour=GREY)
     return signal, tests, unknown

@@ -5,8 +5,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-SCHEMA_VERSION = "1.2"
-SCHEMA_ID = "https://transit-hunter.example/schema/evidence-1.2.json"  # a name, never fetched
+SCHEMA_VERSION = "1.3"
+SCHEMA_ID = "https://transit-hunter.example/schema/evidence-1.3.json"  # a name, never fetched
 SCHEMA_FILE = Path(__file__).with_name("schema.json")
 
 Document = dict[str, Any]

@@ -1,12 +1,14 @@
 """Numbers and findings in words, the same on the sheet, on the page and in the terminal."""
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 SYMBOLS = {"pass": ("✓", "PASS"), "fail": ("✗", "FAIL"), "not_run": ("–", "NOT RUN"), "error": ("!", "ERROR")}
 UNKNOWN = "unknown"
 LEAST_FALSE_ALARM = 1e-9  # a smaller false-alarm probability is not told as a number
+SIGNIFICANT = 3.0  # sigmas; what is over them and passed is small, or as planets may be: the note says why
 DISAGREEING = 0.2  # members further apart than this are said to disagree
 SETS = {
     frozenset(["planet"]): "planet",
@@ -38,6 +40,37 @@ SCALARS = {
     "teff": "the star's temperature of {:.0f} K",
     "n_transits": "the number of transits, {:.0f}",
     "duration_ratio": "a duration of {:.2f} times the expected one",
+}
+# why a test was not run, for programs; a person reads the words behind it
+CODES = {
+    "few_days": "too few days: ",
+    "few_points": "too few cadences: ",
+    "few_transits": "too few transits: ",
+    "no_catalogue": "",
+    "no_pixels": "",
+    "no_stellar": "",
+    "edge": "near the edge: ",
+    "not_converged": "",
+    "offline": "",
+    "out_of_domain": "",
+    "saturated": "saturated: ",
+}
+CODE = re.compile(f"(^|not run: )({'|'.join(CODES)}): ")
+STARS = {
+    "eb_detached": "detached eclipsing binary",
+    "eb_contact": "contact binary",
+    "rotation": "rotation with spots",
+    "delta_scuti": "delta Scuti pulsation",
+    "gamma_doradus": "gamma Doradus pulsation",
+    "rr_lyrae_cepheid": "RR Lyrae or Cepheid pulsation",
+    "quiet": "quiet",
+}
+BANDS = {
+    "validated": "validated as a planet",
+    "likely_planet": "likely a planet",
+    "likely_nearby_false_positive": "likely an eclipse of a neighbour",
+    "false_positive": "false positive",
+    "not_decided": "not decided",
 }
 MAX_FILES = 6  # data files named one by one on the sheet
 
@@ -93,12 +126,16 @@ def verdict_words(document: Document) -> str:
     verdict = document["verdict"]
     word, tests, kind = verdict["disposition"], verdict["tests"], verdict["tested"]["kind"]
     undone = tests["not_run"] + tests["error"]
+    flux = verdict["flux"]["disposition"]
+    said = f"INCOMPLETE: {counted(undone, 'test')} not run" if undone else "INCOMPLETE: no test was run"
+    if flux == "planet candidate":
+        said = f"PLANET CANDIDATE BY ITS LIGHT CURVE, {counted(undone, 'test')} not run"
     return {
         "candidate": f"CANDIDATE: {counted(tests['pass'], 'test')} passed" + (f", {undone} not run" if undone else ""),
         "false_positive": f"FALSE POSITIVE: {kind}",
         "false_alarm": f"FALSE ALARM: {kind}",
         "questionable": f"QUESTIONABLE: {counted(tests['fail'], 'test')} failed",
-        "incomplete": f"INCOMPLETE: {counted(undone, 'test')} not run" if undone else "INCOMPLETE: no test was run",
+        "incomplete": said,
         "below_threshold": "BELOW THRESHOLD",
     }[word]
 
@@ -118,8 +155,8 @@ def short(text: str, length: int) -> str:
 
 
 def note_text(text: str) -> str:
-    """A finding's note as a person expects it to be set."""
-    return text.replace("+-", "±")
+    """A finding's note as a person expects it to be set, the code for programs in words."""
+    return CODE.sub(lambda found: found[1] + CODES[found[2]], text).replace("+-", "±")
 
 
 def test_name(finding: Mapping[str, Any]) -> str:
@@ -128,9 +165,11 @@ def test_name(finding: Mapping[str, Any]) -> str:
 
 
 def passed_text(finding: Mapping[str, Any]) -> str:
-    """A test that passed, in few words: its significance where it has one."""
+    """A test that passed, in few words: its significance where it has one, and whether that was let pass."""
     sigma = finding["sigma"]
-    return test_name(finding) + ("" if sigma is None else f" {sigma:.1f} σ".replace("-", "−"))
+    if sigma is None:
+        return test_name(finding)
+    return f"{test_name(finding)} {sigma:.1f} σ".replace("-", "−") + (", let pass" if sigma > SIGNIFICANT else "")
 
 
 def star_line(document: Document) -> str:
@@ -158,7 +197,7 @@ def significance(document: Document, test: str) -> str:
     for finding in document["vetting"]:
         if finding["test"] == test:
             word = SYMBOLS[finding["status"]][1]
-            return word if finding["sigma"] is None else f"{finding['sigma']:.1f} σ: {word}"
+            return word if finding["sigma"] is None else f"{finding['sigma']:.1f} σ: {word}".replace("-", "−")
     return ""
 
 
@@ -269,14 +308,14 @@ def score_rows(document: Document) -> list[tuple[str, str]]:
     ]
     if score["classes"]:
         best = sorted(score["classes"].items(), key=lambda item: (-item[1], item[0]))
-        rows.append(("by reason", ", ".join(f"{name} {value:.2f}" for name, value in best[:4])))
+        rows.append(("classes, raw", ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in best[:4])))
     return rows
 
 
 def influence_words(name: str, value: float | None) -> str:
     """What moved a score, in plain words: a part of the light curve by its name, or a scalar with its value."""
     if name in PARTS:
-        return PARTS[name] + (f" at phase {value:.2f}" if name == "other_dip" and value is not None else "")
+        return PARTS[name] + (f" at phase {value % 1:.2f}" if name == "other_dip" and value is not None else "")
     if value is None:
         return name.replace("_", " ")
     if name == "log10_depth":
@@ -363,8 +402,94 @@ def known_lines(document: Document) -> list[str]:
 
 
 def unknown_lines(document: Document) -> list[str]:
-    """What was not run, or ended in an error, and why."""
-    return [note_text(reason["text"]) for reason in document["verdict"]["reasons"] if reason["side"] == "unknown"]
+    """What was not run, or ended in an error, and why; tests with one reason on one line."""
+    together: dict[str, list[str]] = {}
+    for finding in document["vetting"]:
+        if finding["status"] in ("not_run", "error"):
+            why = "ended in an error: " if finding["status"] == "error" else ""
+            together.setdefault(why + note_text(finding["note"]), []).append(test_name(finding))
+    told = {
+        f"{test_name(finding)} {said}: {finding['note']}"
+        for finding in document["vetting"]
+        for said in ("was not run", "ended in an error")
+    }
+    rest = [
+        reason["text"]
+        for reason in document["verdict"]["reasons"]
+        if reason["side"] == "unknown" and reason["text"] not in told
+    ]
+    return [f"{listed(names)}: {why}" for why, names in together.items()] + [note_text(text) for text in rest]
+
+
+def listed(names: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def decision_lines(document: Document) -> list[tuple[str, str]]:
+    """The decision of the light curve's tests, then that of all tests: a name, and what was decided and why."""
+    verdict = document["verdict"]
+    lines = []
+    for name, block in (("light curve", verdict["flux"]), ("all tests", verdict["tested"])):
+        kind = f" ({block['kind']})" if block["kind"] else ""
+        lines.append((name, f"{block['disposition']}{kind}: {block['because']}"))
+    return lines
+
+
+def reference_text(document: Document) -> str:
+    """How often the decision by the light curve was right about signals like this one, simulated."""
+    found = document["verdict"]["flux"]["references"]
+    if found is None:
+        return "how often this decision is right was not counted at this S/N and period"
+    low, high = found["snr"]
+    strength = f"S/N over {low:g}" if high is None else f"S/N {low:g} to {high:g}"
+    shares = [found[name] for name in ("completeness", "effectiveness")]
+    kept, refused = (
+        "none was made" if one["share"] is None else f"{one['share']:.1%} of {one['number']}" for one in shares
+    )
+    first, last = found["period_days"]
+    return (
+        f"on simulated stars, {strength}, period {first:g} to {last:g} d: "
+        f"planets kept {kept}; false alarms refused {refused}"
+    )
+
+
+def variability_text(document: Document) -> str:
+    """What the star does of itself, in a line."""
+    block = document["variability"]
+    if block["status"] != "done":
+        return f"{SYMBOLS[block['status']][1].lower()}: {note_text(block['reason'])}"
+    best = sorted(block["probabilities"].items(), key=lambda item: -item[1])
+    said = ", ".join(f"{STARS[name]} {value:.0%}" for name, value in best[:2] if value >= 0.05)
+    if block["period_days"] is not None:
+        said += f"; wave of {measured(block['period_days'], block['period_days_err'], 'd')}"
+    return f"{said} (learnt from simulated stars)"
+
+
+def validation_text(block: Mapping[str, Any]) -> str:
+    """The false-positive probability with its error, in a line."""
+    if block["status"] in ("not_run", "error"):
+        return f"{SYMBOLS[block['status']][1].lower()}: {block['reason']}"
+
+    def one(name: str) -> str:
+        value, error = block[name], block[f"{name}_err_dex"]
+        if value is None:
+            return f"{name.upper()} {UNKNOWN}"
+        return f"{name.upper()} {value:.2g}" + ("" if error is None else f" ± {error:.2f} dex")
+
+    said = f"{one('fpp')}, {one('nfpp')}"
+    if block["band"] is not None:
+        said += f": {BANDS[block['band']]}"
+    return said + (f" ({block['reason']})" if block["reason"] else "")
+
+
+def made_by(document: Document) -> str:
+    """What made the evidence: versions, then the fingerprint of the model. Nothing that changes from run to run."""
+    versions = ", ".join(f"{name} {value}" for name, value in document["run"]["versions"].items())
+    model, schema = document["score"]["model_sha256"][:12], document["schema"]["version"]
+    drawn = (("fit", document["fit"]), ("FPP", document["validation"].get("inputs", {})))
+    seeds = [f"seed of the {name} {block['seed']}" for name, block in drawn if "seed" in block]
+    return "; ".join([versions or "versions unknown", f"model {model}", f"evidence schema {schema}", *seeds])
 
 
 def notes_of(document: Document) -> list[str]:

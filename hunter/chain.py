@@ -35,6 +35,7 @@ from pipeline import vet as vetting
 from pipeline.confirm import Confirmation
 from pipeline.disposition import decide
 from pipeline.limb_darkening import Band
+from pipeline.portrait import Portrait, portray
 from pipeline.surroundings import Surroundings
 from pipeline.types import (
     CleanedLightCurve,
@@ -48,6 +49,7 @@ from pipeline.types import (
     TransitSignal,
     Verdict,
 )
+from pipeline.vetting.case import VetSettings
 from state.status import Status
 from state.store import CandidateRow, Claim, PhaseRun, SignalRow
 
@@ -302,6 +304,7 @@ def conclude(
                     inputs_of(cleaned[claim.id, 0].get(), views[item].get(), signal, target.star, findings[item].get()),
                 ),
                 surroundings=surroundings[item].get(),
+                portrait=portrait(cleaned[claim.id, 0].get(), views[item].get(), signal, target.star, settings.vet),
                 weigh=partial(decide, settings=settings.vet),
                 left_aside=[*fetched[claim.id, 0].get().superseded, *fetched[claim.id, 0].get().refused],
             )
@@ -417,6 +420,16 @@ def explanation(scorer: Scorer, inputs: SignalInputs) -> dict[str, Any]:
         return explain_signal(scorer, inputs).to_json()
     except Exception as error:
         return {"status": "error", "reason": f"{type(error).__name__}: {error}"}
+
+
+def portrait(
+    cleaned: CleanedLightCurve, views: FoldedViews, signal: TransitSignal, star: Star, settings: VetSettings
+) -> Portrait | str:
+    """The shapes and curves to be drawn; a candidate is published even where they break, and says so."""
+    try:
+        return portray(cleaned, views, signal, star, settings)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
 
 
 def second_opinion(

@@ -22,16 +22,26 @@ from PIL import Image
 
 from candidates import publish
 from candidates.closer import closer_data
-from candidates.drawing import BrokenTime, averages, clean_text, compress_peaks, thin, trapezoid, trapezoid_fit, wrap
+from candidates.drawing import BrokenTime, averages, clean_text, compress_peaks, thin, wrap
 from candidates.evidence import build_evidence, candidate_name, dip, to_json
 from candidates.page import curve_path, render_index, render_page, script_data
 from candidates.plots import draw_sheet
+from candidates.portrait_block import extremes
 from candidates.reading import BadEvidence, parse, read, schema, validate
 from candidates.rows import index_row
-from candidates.wording import measured, signal_rows, significant, unknown_lines, verdict_words
+from candidates.wording import (
+    decision_lines,
+    measured,
+    signal_rows,
+    significant,
+    unknown_lines,
+    validation_text,
+    verdict_words,
+)
 from pipeline.confirm import Confirmation
 from pipeline.disposition import TABLE, Role, decide
 from pipeline.ephemeris import cycle, phase
+from pipeline.portrait import portray
 from pipeline.simulate.pixels import SCALE, Scene, SceneStar, render
 from pipeline.surroundings import look_around
 from pipeline.types import (
@@ -369,8 +379,12 @@ def test_the_verdict_follows_the_decision_of_the_tests_and_the_score(statuses, p
         assert word == ("candidate" if flux == "planet candidate" else "incomplete")
     if not statuses or Verdict.ERROR in statuses:
         assert word != "candidate"
-    undone = sum(status in (Verdict.NOT_RUN, Verdict.ERROR) for status in statuses) + (len(statuses) < len(OWED))
-    assert len(unknown_lines(document)) == undone + 3  # fit, validation and catalogues, too
+    lines = unknown_lines(document)
+    undone = {status for status in statuses if status in (Verdict.NOT_RUN, Verdict.ERROR)}
+    # one line for each reason, one for tests that nobody ran; then fit, validation and catalogues
+    assert len(lines) == len(undone) + (len(statuses) < len(OWED)) + 3
+    for name, status in zip(OWED, statuses, strict=False):
+        assert status not in undone or any(re.search(rf"\b{name.replace('_', ' ')}\b", line) for line in lines)
 
 
 @pytest.mark.parametrize(("word", "kind"), [("false_positive", "eclipsing binary"), ("false_alarm", "instrument")])
@@ -383,6 +397,21 @@ def test_what_it_is_instead_is_said_in_the_title(word, kind):
 
 
 SKY = make_sky()
+
+
+def test_the_title_says_where_the_light_curve_alone_is_a_planets():
+    flux = tuple(Finding(name, Verdict.PASS, None, None, None, "why") for name in OWED)
+    pixels = Finding(
+        "pixel_offset", Verdict.NOT_RUN, None, None, None, "no_pixels: no pixel file of this star is at hand"
+    )
+    block = evidence_of(SKY, findings=flux).document | {"vetting": []}
+    assert verdict_words(block) == f"CANDIDATE: {len(OWED)} tests passed"
+    around = SimpleNamespace(findings=(pixels,), light=None, pixels=SimpleNamespace(sectors=()), notes=())
+    found = evidence_of(SKY, findings=flux, surroundings=around).document
+    assert found["verdict"]["disposition"] == "incomplete"
+    assert verdict_words(found) == "PLANET CANDIDATE BY ITS LIGHT CURVE, 1 test not run"
+    assert decision_lines(found)[0][1].startswith("planet candidate: ")
+    assert "pixel offset: no pixel file of this star is at hand" in unknown_lines(found)
 
 
 def test_names_carry_the_period_and_on_a_clash_the_sector(sky):
@@ -465,6 +494,67 @@ def test_pixels_that_break_a_test_say_so_and_lose_nothing(sky):
     assert found.light is None
     assert {finding.status for finding in found.findings} == {Verdict.ERROR}
     assert evidence_of(sky, surroundings=found).document["verdict"]["disposition"] != "candidate"
+
+
+@pytest.fixture(scope="module")
+def portrayed(sky):
+    return portray(sky.cleaned, sky.views, sky.signal, sky.target.star)
+
+
+def test_shapes_and_curves_stand_in_the_evidence_small_enough_to_be_read(sky, portrayed):
+    document = evidence_of(sky, portrait=portrayed).document
+    validate(document)
+    folded, star = document["folded"], document["variability"]
+    # the light curve is a box of 2.88 hours and 1200 ppm
+    assert folded["trapezoid"]["depth_ppm"] == pytest.approx(1200, rel=0.1)
+    assert folded["trapezoid"]["duration_hours"] == pytest.approx(2.88, rel=0.15)
+    assert max(folded["phases"]["sigma"]) < folded["phases"]["threshold_sigma"]
+    assert folded["sectors"] == []
+    assert sum(star["probabilities"].values()) == pytest.approx(1, abs=1e-4)
+    assert len(to_json(document)) < 60_000
+    broken = evidence_of(sky, portrait="ValueError: why").document
+    validate(broken)
+    assert broken["folded"] == broken["variability"] == {"status": "error", "reason": "ValueError: why"}
+
+
+@given(count=st.integers(1, 3000), seed=st.integers(0, 9))
+@settings(max_examples=30, deadline=None)
+def test_a_thinned_scan_keeps_the_highest_and_the_lowest_of_every_piece(count, seed):
+    random = np.random.default_rng(seed)
+    x, y = np.sort(random.random(count)), random.standard_normal(count)
+    kept = extremes(x, y, 20)
+    assert kept.size <= 40
+    assert (np.diff(kept) > 0).all()
+    for piece in range(20):
+        inside = (x >= piece / 20) & (x < (piece + 1) / 20)
+        chosen = y[kept][inside[kept]]
+        assert not inside.any() or (chosen.max() == y[inside].max() and chosen.min() == y[inside].min())
+
+
+SECTOR_DEPTHS = [{"name": f"sector {n}", "depth_ppm": 1200.0 + n, "depth_ppm_err": 30.0} for n in range(1, 27)]
+JUDGED = {
+    "status": "done", "reason": None, "fpp": 2e-3, "fpp_err_dex": 0.1, "nfpp": 1e-5, "nfpp_err_dex": 0.3,
+    "fpp_interval": [1.6e-3, 2.5e-3], "nfpp_interval": [5e-6, 2e-5], "band": "validated",
+    "scenarios": {
+        name: {"probability": chance, "ln_evidence": -1.0, "ln_evidence_err": 0.1, "effective_samples": 900.0,
+               "host": "target"}
+        for name, chance in (("planet", 0.998), ("eb", 2e-3), ("neb", 1e-5))
+    },
+    "artifact": {"reliability": 0.99, "source": "simulated"},
+    "variability": {"probability": 0.01, "source": "simulated"},
+    "planet_probability": 0.98, "inputs": {"seed": 1, "samples": 1000},
+}  # fmt: skip
+
+
+def test_sectors_and_scenarios_have_panels_only_where_there_are_some(sky, portrayed, sheet):
+    found = evidence_of(sky, portrait=portrayed, validation=JUDGED)
+    found.document["folded"]["sectors"] = SECTOR_DEPTHS
+    validate(found.document)
+    assert Image.open(io.BytesIO(sheet_of(sky, found))).height > Image.open(io.BytesIO(sheet)).height
+    assert validation_text(JUDGED) == "FPP 0.002 ± 0.10 dex, NFPP 1e-05 ± 0.30 dex: validated as a planet"
+    page = render_page(found, sheet)
+    for text in ("FPP 0.002", "depth in sector 26", "rotation with spots"):
+        assert text in page
 
 
 def test_another_signal_gives_another_sheet(sheet):
@@ -554,16 +644,6 @@ def test_averages_have_the_error_of_the_mean():
     assert np.std((mean - 5) / error) == pytest.approx(1, abs=0.35)  # 40 bins: 11 % of scatter, three of it
 
 
-def test_the_drawn_trapezoid_finds_a_flat_and_a_pointed_dip():
-    position = np.linspace(-2, 2, 256)
-    ones = np.ones(256, bool)
-    flat = trapezoid_fit(position, View(trapezoid(position, 0.01, 1.0, 0.8), ones, np.full(256, 1e-4)))
-    pointed = trapezoid_fit(position, View(trapezoid(position, 0.01, 1.0, 0.0), ones, np.full(256, 1e-4)))
-    assert flat == pytest.approx((0.01, 1.0, 0.8), rel=0.06)
-    assert pointed[2] == 0.0
-    assert trapezoid_fit(position, View(np.zeros(256), ones, np.zeros(256))) is None
-
-
 @given(st.text(max_size=300), st.integers(min_value=60, max_value=500))
 @settings(max_examples=50, deadline=None)
 def test_wrapping_loses_no_character(text, width):
@@ -641,7 +721,16 @@ def test_a_page_needs_no_other_file_and_no_network(evidence, sheet):
 
 def test_the_page_names_every_number_of_the_signal_and_every_test(evidence, sheet):
     page = render_page(evidence, sheet)
-    for text in ("3.12346 ± 0.00020 d", "1200 ± 20 ppm", "2.88 h", "0.9300", "NOT RUN", "no_pixels", "not run", SHA):
+    for text in (
+        "3.12346 ± 0.00020 d",
+        "1200 ± 20 ppm",
+        "2.88 h",
+        "0.9300",
+        "NOT RUN",
+        "the light curve has no centroids",
+        "not run",
+        SHA,
+    ):
         assert text in page
 
 
