@@ -8,7 +8,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +99,7 @@ def render_page(evidence: Evidence, sheet: bytes, closer: Mapping[str, Any] | No
             decisions_made=wording.decision_lines(document),
             reference=wording.reference_text(document),
             validation=wording.validation_text(document["validation"]),
-            unknown=wording.unknown_lines(document),
+            reasons=partial(wording.reason_lines, document),
             stars=wording.STARS,
             symbols=wording.SYMBOLS,
             notes=wording.notes_of(document),

@@ -453,7 +453,9 @@ def sectors(axes: Axes, document: Document) -> None:
     every = -(-depth.size // 8)
     labels = [one["name"].replace("sector ", "S").replace("quarter ", "Q").replace("campaign ", "C") for one in found]
     axes.set_xticks(place[::every], labels[::every])
-    axes.set_ylabel(f"depth  [{unit}]", fontsize=SIZE)
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(low, 0.9 * mean), max(high, 1.1 * mean))  # no smaller difference is worth a look
+    axes.set_ylabel(f"mean depth  [{unit}]", fontsize=SIZE)
     heading(axes, "Depth by sector", significance(document, "depth_by_sector"))
 
 

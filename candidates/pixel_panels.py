@@ -4,14 +4,17 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.patches import Ellipse
+from matplotlib.patheffects import withStroke
 
 from candidates.drawing import GREY, INK, MODEL, SIZE, SMALL, TRANSIT
 from candidates.panels import heading, say
-from pipeline.pixels.evidence import PixelEvidence, SectorPixels
+from pipeline.pixels.evidence import PixelEvidence, SectorPixels, SkyOffset
 from pipeline.types import Floats
 
 THREE_SIGMA = 3.44  # radius of the ellipse that holds 99.73 % in two dimensions, in sigmas
 FAINTEST = 5.0  # magnitudes below the target; fainter neighbours are not marked
+HALO = [withStroke(linewidth=4.5, foreground="white")]  # so that a mark is seen on any shade
+INSET = 0.1  # of the panel; where the 3-sigma ellipse is smaller it is enlarged beside
 SKY = 3.0  # pixels from the target that the sky panel shows at least
 
 
@@ -36,10 +39,12 @@ def image(axes: Axes, sector: SectorPixels, values: Floats, title: str, unit: st
             continue
         bright = 1.0 if star.tmag is None or target.tmag is None else 10 ** (-0.15 * (star.tmag - target.tmag))
         axes.plot(star.column, star.row, "o", markersize=4 + 7 * min(bright, 1.2), markerfacecolor="none",
-                  markeredgecolor=MODEL, markeredgewidth=1.2)  # fmt: skip
-    axes.plot(sector.target_column, sector.target_row, "+", markersize=14, color=INK, markeredgewidth=2)
+                  markeredgecolor=MODEL, markeredgewidth=1.6, path_effects=HALO)  # fmt: skip
+    axes.plot(sector.target_column, sector.target_row, "+", markersize=16, color=INK, markeredgewidth=2,
+              path_effects=HALO)  # fmt: skip
     if sector.fit is not None:
-        axes.plot(sector.fit.column, sector.fit.row, "x", markersize=10, color=TRANSIT, markeredgewidth=2.2)
+        axes.plot(sector.fit.column, sector.fit.row, "x", markersize=10, color=TRANSIT, markeredgewidth=2.2,
+                  path_effects=HALO)  # fmt: skip
     axes.set_xlim(-0.5, values.shape[1] - 0.5)
     axes.set_ylim(-0.5, values.shape[0] - 0.5)
     axes.tick_params(labelbottom=False, labelleft=False, length=0)
@@ -67,25 +72,42 @@ def sky(axes: Axes, found: PixelEvidence, sector: SectorPixels) -> None:
     if offset is None:
         say(axes, 0.5, 0.06, "the place of the dip is not known", ha="center", color=TRANSIT)
     else:
-        axes.plot(offset.east, offset.north, "x", markersize=10, color=TRANSIT, markeredgewidth=2.2)
-        long, short, angle = offset.ellipse
-        for sigmas, line in ((1.52, "-"), (THREE_SIGMA, (0, (5, 3)))):
-            # the direction is counted from north to east, and east is to the left
-            axes.add_patch(
-                Ellipse(
-                    (offset.east, offset.north),
-                    width=2 * sigmas * long,
-                    height=2 * sigmas * short,
-                    angle=90 - angle,
-                    fill=False,
-                    edgecolor=TRANSIT,
-                    linestyle=line,
-                    linewidth=1.5,
-                )
+        place_of_dip(axes, offset)
+        far = 1.4 * (THREE_SIGMA * offset.ellipse[0] + offset.arcsec)
+        if far < INSET * reach:
+            inset = axes.inset_axes((0.03, 0.04, 0.4, 0.4))
+            inset.set_xlim(far, -far)
+            inset.set_ylim(-far, far)
+            inset.tick_params(labelbottom=False, labelleft=False, length=0)
+            inset.plot(0, 0, "+", markersize=14, color=INK, markeredgewidth=2)
+            place_of_dip(inset, offset)
+            inset.text(
+                0.05, 0.95, f"{2 * far:.2g}″ wide", transform=inset.transAxes, fontsize=SMALL, va="top", color=GREY
             )
     axes.set_xlim(reach, -reach)
     axes.set_ylim(-reach, reach)
     axes.set_xlabel("arcsec east of the target", fontsize=SIZE)
     axes.set_ylabel("arcsec north", fontsize=SIZE)
     words = "" if offset is None else f"{offset.arcsec:.1f} ± {offset.arcsec_err:.1f}″, {offset.sigma:.1f} σ"
+    say(axes, 0.97, 0.97, "+ target   × dip   ○ other stars", ha="right", va="top", color=GREY)
     heading(axes, "Place of the dip", words)
+
+
+def place_of_dip(axes: Axes, offset: SkyOffset) -> None:
+    """Where the dip is, with ellipses of 1 and 3 sigmas."""
+    axes.plot(offset.east, offset.north, "x", markersize=10, color=TRANSIT, markeredgewidth=2.2)
+    long, short, angle = offset.ellipse
+    for sigmas, line in ((1.52, "-"), (THREE_SIGMA, (0, (5, 3)))):
+        # the direction is counted from north to east, and east is to the left
+        axes.add_patch(
+            Ellipse(
+                (offset.east, offset.north),
+                width=2 * sigmas * long,
+                height=2 * sigmas * short,
+                angle=90 - angle,
+                fill=False,
+                edgecolor=TRANSIT,
+                linestyle=line,
+                linewidth=1.5,
+            )
+        )

@@ -421,6 +421,22 @@ def unknown_lines(document: Document) -> list[str]:
     return [f"{listed(names)}: {why}" for why, names in together.items()] + [note_text(text) for text in rest]
 
 
+def reason_lines(document: Document, side: str) -> list[str]:
+    """What speaks for the signal, against it, or is not known; the tests that passed on one line, by their names."""
+    if side == "unknown":
+        return unknown_lines(document)
+    passed = [finding for finding in document["vetting"] if finding["status"] == "pass"]
+    told = {f"{test_name(finding)} passed: {finding['note']}" for finding in passed}
+    lines = [
+        note_text(reason["text"])
+        for reason in document["verdict"]["reasons"]
+        if reason["side"] == side and reason["text"] not in told
+    ]
+    if side == "for" and passed:
+        lines.append(f"{counted(len(passed), 'test')} passed: {listed([test_name(finding) for finding in passed])}")
+    return lines
+
+
 def listed(names: Sequence[str]) -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

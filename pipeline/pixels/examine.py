@@ -366,7 +366,7 @@ def _ratio(above: float, below: float) -> float:
 
 def _sectors_finding(between: float | None, sigma: float | None, count: int) -> Finding:
     if between is None or sigma is None:
-        return _not_run("sector_offsets", DISAGREE, f"few_points: {count} sectors have an offset, 2 are needed")
+        return _not_run("sector_offsets", DISAGREE, f"few_points: an offset in {count} of the sectors, 2 are needed")
     failed = sigma > DISAGREE
     return Finding(
         "sector_offsets",
