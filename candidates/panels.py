@@ -417,10 +417,9 @@ def phase_scan(axes: Axes, document: Document) -> None:
     deepest, line = int(np.argmax(sigma)), scan["threshold_sigma"]
     low, high = min(float(sigma.min()), -1.0), max(float(sigma.max()), line)
     axes.set_ylim(low - 0.08 * (high - low), high + 0.25 * (high - low))
-    gaps = np.flatnonzero(np.diff(at) > max(4 * float(np.median(np.diff(at))), 0.01)) if at.size > 1 else []
-    axes.plot(
-        np.insert(at, np.add(gaps, 1), np.nan), np.insert(sigma, np.add(gaps, 1), np.nan), color=INK, linewidth=1.1
-    )
+    step = np.diff(at)
+    gaps = np.flatnonzero(step > max(4 * float(np.median(step)) if step.size else 0.0, 0.01)) + 1
+    axes.plot(np.insert(at, gaps, np.nan), np.insert(sigma, gaps, np.nan), color=INK, linewidth=1.1)
     axes.axhline(0, color=GREY, linewidth=0.9, zorder=1)
     axes.axhline(line, color=MODEL, linestyle=DASHED, linewidth=1.4, zorder=3)
     lower, upper = axes.get_ylim()
@@ -442,7 +441,7 @@ def sectors(axes: Axes, document: Document) -> None:
     """The depth in each sector, and in all."""
     found = document["folded"]["sectors"]
     depth, err = (np.array([one[name] for one in found]) for name in ("depth_ppm", "depth_ppm_err"))
-    place = np.arange(depth.size)
+    place = np.arange(float(depth.size))
     percent = float(depth.max()) >= 20_000
     factor, unit = (1e-4, "%") if percent else (1.0, "ppm")
     weight = 1 / np.maximum(err, 1e-9) ** 2
