@@ -2,12 +2,12 @@
 
 from pipeline.validation.case import (
     NOUNS,
+    Aside,
     ContrastCurve,
     MeasuredOffset,
     Neighbour,
     Population,
     Scenario,
-    Share,
     ValidateSettings,
     Validation,
     ValidationCase,
@@ -17,12 +17,12 @@ from pipeline.validation.engine import VERSION, band_of, validate
 __all__ = [
     "NOUNS",
     "VERSION",
+    "Aside",
     "ContrastCurve",
     "MeasuredOffset",
     "Neighbour",
     "Population",
     "Scenario",
-    "Share",
     "ValidateSettings",
     "Validation",
     "ValidationCase",

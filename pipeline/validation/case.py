@@ -138,14 +138,14 @@ class Scenario:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class Aside:
     """A number that stands apart from the scenarios."""
 
     value: float | None
     source: str  # where it is from, or why it is not known
 
 
-UNKNOWN = Share(None, "not asked for")
+UNKNOWN = Aside(None, "not asked for")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,10 +164,10 @@ class Validation:
     scenarios: tuple[Scenario, ...] = ()  # the most probable first
     classes: dict[str, float] = field(default_factory=dict)  # probability of each kind
     planet_radius: float | None = None  # Earth radii, if the target's planet makes the dip
-    artifact: Share = UNKNOWN  # reliability: share of such detections that are no false alarm
-    variability: Share = UNKNOWN  # probability that the star does it of itself
+    artifact: Aside = UNKNOWN  # reliability: share of such detections that are no false alarm
+    variability: Aside = UNKNOWN  # probability that the star does it of itself
     planet_probability: float | None = None  # reliability times 1 - fpp: told apart, mixed into nothing
     inputs: dict[str, object] = field(default_factory=dict)
 
 
-NOUNS = (Scenario, Share, Validation)  # what a checkpoint may hold of it
+NOUNS = (Scenario, Aside, Validation)  # what a checkpoint may hold of it

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline.types import Floats, Star
+from pipeline.types import Floats
 from pipeline.validation import priors, stars, unresolved
 from pipeline.validation.case import Scenario, ValidateSettings, Validation, ValidationCase
 from pipeline.validation.evidence import Integral, integrate
@@ -95,7 +95,7 @@ def validate(case: ValidationCase, settings: ValidateSettings = ValidateSettings
         nfpp_interval=nfpp_range if known else None,
         scenarios=tuple(sorted(scenarios, key=lambda one: -one.probability)),
         classes=classes,
-        planet_radius=_planet_radius(found[0][1], star),
+        planet_radius=_planet_radius(field, found[0][1]),
         inputs=inputs,
     )
     return _judged(result, case, settings)
@@ -112,13 +112,14 @@ def band_of(fpp: float, nfpp: float, settings: ValidateSettings = ValidateSettin
     return "validated" if fpp < settings.validated_fpp else "likely_planet"
 
 
-def _planet_radius(planet: Integral, star: Star) -> float | None:
-    """Earth radii, of the target's planet where the posterior has its middle."""
-    from scipy.special import ndtr
-
-    if planet.mean is None or star.mass is None:
+def _planet_radius(field: Field, planet: Integral) -> float | None:
+    """Earth radii, of the target's planet: the median."""
+    if planet.draws is None or planet.weight is None or not field.case.star.radius:
         return None
-    return float(priors.planet_radius(ndtr(planet.mean[:1]), np.array([star.mass]))[0])
+    radii = field.planet_radii(planet.draws)
+    order = np.argsort(radii)
+    share = np.cumsum(planet.weight[order])
+    return float(radii[order][np.searchsorted(share, 0.5 * share[-1])])
 
 
 def _unusable(case: ValidationCase) -> str:

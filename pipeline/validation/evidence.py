@@ -15,10 +15,12 @@ import numpy as np
 from pipeline.types import Floats
 
 DEFENSIVE = 0.1  # of all draws come from the prior
+RESAMPLED = 600  # draws that a proposal is learned from
 GROUPS = 6  # components of the proposal
 WIDER = 1.6  # variance of each over that of its draws
 ROUNDS = 9  # at most
-ENOUGH = 0.04  # effective share of the draws of a round at which the next is flattened less
+ENOUGH = 25.0  # effective draws for each dimension at which the next round is flattened less
+FAR = 40.0  # in ln likelihood: rounds seldom climb further
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,7 +31,8 @@ class Integral:
     err: float  # of the logarithm
     effective: float  # samples
     samples: int
-    mean: Floats | None = None  # (d,) of the posterior, in deviates
+    draws: Floats | None = None  # (n, d) deviates
+    weight: Floats | None = None  # (n,) of each, the largest is 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,8 +43,7 @@ class Proposal:
     centre: Floats  # (g, d)
     root: Floats  # (g, d, d) Cholesky factor of each covariance
 
-    def draw(self, number: int, random: np.random.Generator) -> Floats:
-        dimensions = self.centre.shape[1]
+    def draw(self, number: int, dimensions: int, random: np.random.Generator) -> Floats:
         which = random.choice(self.share.size + 1, size=number, p=np.append(self.share, 1 - self.share.sum()))
         deviates = random.standard_normal((number, dimensions))
         found = deviates.copy()
@@ -53,13 +55,22 @@ class Proposal:
         """Without the factor (2 pi)^(-d/2), as ``ln_prior``."""
         terms = [math.log(1 - self.share.sum()) + ln_prior(x)]
         for share, centre, root in zip(self.share, self.centre, self.root, strict=True):
-            z = np.linalg.solve(root, (x - centre).T)
-            terms.append(math.log(share) - np.log(np.diag(root)).sum() - 0.5 * (z**2).sum(axis=0))
-        return np.logaddexp.reduce(terms, axis=0)
+            z = (x - centre) @ np.linalg.inv(root).T
+            terms.append(math.log(share) - np.log(np.diag(root)).sum() - 0.5 * np.einsum("nd,nd->n", z, z))
+        return _ln_sum(terms)
+
+
+PRIOR = Proposal(np.zeros(0), np.zeros((0, 0)), np.zeros((0, 0, 0)))
 
 
 def ln_prior(x: Floats) -> Floats:
-    return -0.5 * (x**2).sum(axis=1)
+    return -0.5 * np.einsum("nd,nd->n", x, x)
+
+
+def _ln_sum(terms: list[Floats]) -> Floats:
+    stack = np.array(terms)
+    peak = stack.max(axis=0)
+    return peak + np.log(np.exp(stack - peak).sum(axis=0))
 
 
 def integrate(
@@ -86,39 +97,56 @@ def integrate(
     Integral
         ``err`` is sqrt(1 / ESS - 1 / N), ESS = (sum w)^2 / sum w^2.
     """
-    x = random.standard_normal((samples, dimensions))
-    ln_l = likelihood(x)
-    ln_g = ln_prior(x)
-    if not np.isfinite(ln_l).any():
-        x = random.standard_normal((4 * samples, dimensions))
-        ln_l, ln_g = likelihood(x), ln_prior(x)
-        if not np.isfinite(ln_l).any():
+    pool = _Pool(likelihood, dimensions)
+    pool.add(samples, PRIOR, random)
+    if not np.isfinite(pool.ln_l).any():
+        pool.add(4 * samples, PRIOR, random)
+        if not np.isfinite(pool.ln_l).any():
             return Integral(-math.inf, math.inf, 0.0, 5 * samples)
     each = max(samples // 4, 100)
-    heat = 0.0
-    proposal: Proposal | None = None
-    for _ in range(ROUNDS):
-        ratio = ln_prior(x) - ln_g
-        heat = _warmest(ln_l, ratio, heat, max(ENOUGH * each, 8.0 * dimensions))
-        proposal = _learn(x, heat * ln_l + ratio, random)
-        fresh = proposal.draw(each, random)
-        told = likelihood(fresh)
-        if heat >= 1:
-            recent = _estimate(fresh, told + ln_prior(fresh) - proposal.ln_density(fresh))
-            x, ln_l, ln_g = _joined((x, fresh), (ln_l, told), (ln_g, proposal.ln_density(fresh)))
-            if recent.ln_evidence + 4 < hopeless:
-                return recent
-            if recent.effective > 0.1 * each:
-                break
-        else:
-            x, ln_l, ln_g = _joined((x, fresh), (ln_l, told), (ln_g, proposal.ln_density(fresh)))
-    proposal = _learn(x, ln_l + ln_prior(x) - ln_g, random)
-    x = proposal.draw(samples, random)
+    heat, settled = 0.0, False
+    for number in range(ROUNDS):
+        ln_w = pool.ln_prior - pool.ln_density
+        heat = _warmest(pool.ln_l, ln_w, heat, ENOUGH * dimensions)
+        pool.add(each, _learn(pool.x, heat * pool.ln_l + ln_w, random), random)
+        if number >= 2 and pool.ln_l.max() < hopeless - FAR:
+            break
+        if settled:
+            break
+        settled = heat >= 1
+    whole = _estimate(pool.x, pool.ln_l + pool.ln_prior - pool.ln_density)
+    if whole.ln_evidence < hopeless:
+        return whole
+    proposal = _learn(pool.x, pool.ln_l + pool.ln_prior - pool.ln_density, random)
+    x = proposal.draw(samples, dimensions, random)
     return _estimate(x, likelihood(x) + ln_prior(x) - proposal.ln_density(x))
 
 
-def _joined(*pairs: tuple[Floats, Floats]) -> list[Floats]:
-    return [np.concatenate(pair) for pair in pairs]
+class _Pool:
+    """All draws of the rounds, each weighed as one of the mixture of all proposals (Cornuet et al. 2012)."""
+
+    def __init__(self, likelihood: Callable[[Floats], Floats], dimensions: int) -> None:
+        self.likelihood = likelihood
+        self.x = np.zeros((0, dimensions))
+        self.ln_l = np.zeros(0)
+        self.ln_prior = np.zeros(0)
+        self.proposals: list[tuple[int, Proposal]] = []
+        self.ln_sum = np.zeros(0)  # of the density of each proposal times its draws
+
+    def add(self, number: int, proposal: Proposal, random: np.random.Generator) -> None:
+        fresh = proposal.draw(number, self.x.shape[1], random)
+        own = math.log(number) + proposal.ln_density(self.x)
+        self.ln_sum = np.logaddexp(self.ln_sum, own) if self.proposals else own
+        self.proposals.append((number, proposal))
+        terms = [math.log(drawn) + one.ln_density(fresh) for drawn, one in self.proposals]
+        self.ln_sum = np.concatenate([self.ln_sum, _ln_sum(terms)])
+        self.x = np.concatenate([self.x, fresh])
+        self.ln_l = np.concatenate([self.ln_l, self.likelihood(fresh)])
+        self.ln_prior = np.concatenate([self.ln_prior, ln_prior(fresh)])
+
+    @property
+    def ln_density(self) -> Floats:
+        return self.ln_sum - math.log(self.x.shape[0])
 
 
 def _estimate(x: Floats, ln_w: Floats) -> Integral:
@@ -128,7 +156,7 @@ def _estimate(x: Floats, ln_w: Floats) -> Integral:
     w = np.exp(ln_w - peak)
     effective = float(w.sum() ** 2 / (w**2).sum())
     err = math.sqrt(max(1 / effective - 1 / ln_w.size, 0.0))
-    return Integral(peak + math.log(float(w.mean())), err, effective, ln_w.size, w @ x / w.sum())
+    return Integral(peak + math.log(float(w.mean())), err, effective, ln_w.size, x, w)
 
 
 def _warmest(ln_l: Floats, ratio: Floats, heat: float, enough: float) -> float:
@@ -141,8 +169,8 @@ def _warmest(ln_l: Floats, ratio: Floats, heat: float, enough: float) -> float:
 
     if effective(1.0) >= enough:
         return 1.0
-    low, high = math.log(1e-9), 0.0
-    for _ in range(30):
+    low, high = math.log(max(heat, 1e-7)), 0.0
+    for _ in range(16):
         middle = 0.5 * (low + high)
         low, high = (middle, high) if effective(math.exp(middle)) >= enough else (low, middle)
     return max(math.exp(low), heat)
@@ -151,37 +179,34 @@ def _warmest(ln_l: Floats, ratio: Floats, heat: float, enough: float) -> float:
 def _learn(x: Floats, ln_w: Floats, random: np.random.Generator) -> Proposal:
     """Normals around groups of weighted draws."""
     dimensions = x.shape[1]
-    ln_w = np.where(np.isfinite(ln_w), ln_w, -np.inf)
-    w = np.exp(ln_w - ln_w.max())
+    w = np.exp(np.where(np.isfinite(ln_w), ln_w, -np.inf) - ln_w.max())
     w /= w.sum()
-    held = np.flatnonzero(w > 1e-7 * w.max())
-    x, w = x[held], w[held] / w[held].sum()
-    mean = w @ x
-    spread = ((x - mean).T * w) @ (x - mean) + 1e-6 * np.eye(dimensions)
     effective = 1 / float((w**2).sum())
+    # systematic resampling: as many draws as each weighs
+    x = x[np.searchsorted(np.cumsum(w), (np.arange(RESAMPLED) + random.random()) / RESAMPLED).clip(max=w.size - 1)]
+    mean = x.mean(axis=0)
+    floor = 1e-6 * np.eye(dimensions)
+    spread = np.cov(x.T) + floor
     groups = int(np.clip(effective // (4 * dimensions), 1, GROUPS))
-    scaled = np.linalg.solve(np.linalg.cholesky(spread), (x - mean).T).T
-    centre = scaled[random.choice(x.shape[0], size=groups, p=w)]
-    member = np.zeros(x.shape[0], dtype=np.int64)
-    for _ in range(8):
+    scaled = (x - mean) @ np.linalg.inv(np.linalg.cholesky(spread)).T
+    centre = scaled[random.choice(RESAMPLED, size=groups, replace=False)]
+    member = np.zeros(RESAMPLED, dtype=np.int64)
+    for _ in range(6):
         member = ((scaled[:, None, :] - centre[None]) ** 2).sum(axis=2).argmin(axis=1)
-        for g in range(groups):
-            if w[member == g].sum() > 0:
-                centre[g] = np.average(scaled[member == g], axis=0, weights=w[member == g])
+        centre = np.array(
+            [scaled[member == g].mean(axis=0) if (member == g).any() else centre[g] for g in range(groups)]
+        )
     shares, centres, roots = [1.0], [mean], [np.linalg.cholesky(2.0 * WIDER * spread)]  # one that is wider than all
     for g in range(groups):
-        own = member == g
-        total = float(w[own].sum())
-        if total <= 0:
+        own = x[member == g]
+        if own.shape[0] < 2:
             continue
-        around = np.average(x[own], axis=0, weights=w[own])
-        apart = x[own] - around
-        number = total**2 / float((w[own] ** 2).sum())
-        covariance = (apart.T * w[own]) @ apart / total
+        around = own.mean(axis=0)
         # few draws tell a covariance badly: lean on that of all
+        number = effective * own.shape[0] / RESAMPLED
         lean = dimensions / (dimensions + number)
-        covariance = (1 - lean) * covariance + lean * spread / groups ** (2 / dimensions) + 1e-6 * np.eye(dimensions)
-        shares.append(8 * total)
+        covariance = (1 - lean) * np.cov(own.T) + lean * spread / groups ** (2 / dimensions) + floor
+        shares.append(8 * own.shape[0] / RESAMPLED)
         centres.append(around)
         roots.append(np.linalg.cholesky(WIDER * covariance))
     share = np.array(shares)

@@ -8,8 +8,8 @@ import numpy as np
 from pipeline.types import Floats
 from pipeline.validation.case import ValidationCase
 
-NODES = 40  # of a light curve from mid-eclipse to last contact, denser towards the contact
-BINS = 48  # of the fold, at most, from mid-transit outwards
+NODES = 28  # of a light curve from mid-eclipse to last contact, denser towards the contact
+BINS = 60  # of the fold, at most, from mid-transit outwards
 ALBEDOS = np.array([0.0, 0.25, 0.5, 0.75, 1.0])  # of a planet that is occulted, reflected and radiated light together
 
 
@@ -27,6 +27,7 @@ class Folded:
     trials: float  # phases among which it is the deepest
     depth: float  # of the middle of the transit, roughly
     depth_err: float
+    half_width: float  # days from the middle to half of that depth, roughly
 
     @classmethod
     def of(cls, case: ValidationCase) -> "Folded":
@@ -36,18 +37,22 @@ class Folded:
         since, dip, weight = np.abs(time)[order], 1 - flux[order], err[order] ** -2.0
         reach = float(since[-1])
         exposure = max(case.exposure, 1e-6)
-        if since.size > 1.5 * BINS:
-            place = np.minimum((since / reach * BINS).astype(np.int64), BINS - 1)
+        depth, depth_err, half_width = _rough(since, dip, weight)
+        if since.size > 1.25 * BINS:
+            # most bins to ingress and egress, which tell a planet from a binary
+            knots = np.array([0.0, 0.6, 1.4]) * min(half_width, reach / 1.5)
+            edges = np.interp(np.arange(BINS + 1) / BINS, (0.0, 0.2, 0.8, 1.0), (*knots, reach))
+            place = np.clip(np.searchsorted(edges, since, side="right") - 1, 0, BINS - 1)
             total: Floats = np.asarray(np.bincount(place, weight, BINS), dtype=np.float64)
             held = total > 0
             safe = total[held]
-            since = np.bincount(place, weight * since, BINS)[held] / safe
+            middle = np.bincount(place, weight * since, BINS)[held] / safe
+            spread = np.bincount(place, weight * since**2, BINS)[held] / safe - middle**2
             dip = np.bincount(place, weight * dip, BINS)[held] / safe
-            weight = safe
-            width = np.full(since.size, math.hypot(exposure, reach / BINS))
+            since, weight = middle, safe
+            width = np.sqrt(exposure**2 + 12 * np.maximum(spread, 0.0))  # of a box with that spread
         else:
             width = np.full(since.size, exposure)
-        inner = since <= max(since[min(2, since.size - 1)], 0.1 * reach)
         secondary, secondary_err = case.secondary_depth, case.secondary_err
         known = (
             secondary is not None
@@ -65,9 +70,23 @@ class Folded:
             secondary if known else None,
             float(secondary_err) if known and secondary_err is not None else 1.0,
             max(case.secondary_trials, 1.0),
-            float(np.average(dip[inner], weights=weight[inner])),
-            float(weight[inner].sum() ** -0.5),
+            depth,
+            depth_err,
+            half_width,
         )
+
+
+def _rough(since: Floats, dip: Floats, weight: Floats) -> tuple[float, float, float]:
+    """Depth of the middle, its error and the half width of the box that fits best."""
+    total, sums = np.cumsum(weight), np.cumsum(weight * dip)
+    rest, others = total[-1] - total, sums[-1] - sums
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gain = np.where((sums > 0) & (total > 0), sums**2 / total, 0.0) + np.where(rest > 0, others**2 / rest, 0.0)
+    at = int(np.argmax(gain))
+    half = float(since[at])
+    inner = since <= max(0.5 * half, float(since[min(2, since.size - 1)]))
+    err = float(weight[inner].sum() ** -0.5)
+    return max(float(np.average(dip[inner], weights=weight[inner])), err), err, max(half, float(since[1]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,38 +118,33 @@ def ln_likelihood(folded: Folded, draws: Eclipses) -> Floats:
     distance = draws.axis * (1 - e**2) / (1 + e * sine)
     speed = (1 + e * sine) ** 2 / (1 - e**2) ** 1.5
     impact = distance * draws.cosine
-    touch = 1 + draws.ratio
-    chord = (touch**2 - impact**2) / np.maximum(distance**2 - impact**2, 1e-12)
-    half_angle = np.arcsin(np.sqrt(np.clip(chord, 0.0, 1.0)))
-    days = folded.period * draws.period_factor / (2 * math.pi * speed)  # of one radian
-    half = np.maximum(half_angle * days, 1e-9)
+    chord = ((1 + draws.ratio) ** 2 - impact**2) / np.maximum(distance**2 - impact**2, 1e-12)
+    angle = np.arcsin(np.sqrt(np.clip(chord, 0.0, 1.0)))
+    half = np.maximum(angle * folded.period * draws.period_factor / (2 * math.pi * speed), 1e-9)  # days
     # nodes denser towards the contact, where the curve bends
-    u = np.arange(NODES + 1) / NODES
-    x = np.sin(0.5 * math.pi * u)
-    angle = half_angle[:, None] * x
+    x = 1 - (1 - np.arange(NODES + 1) / NODES) ** 2
+    angle = angle[:, None] * x
     apart = np.sqrt((distance[:, None] * np.sin(angle)) ** 2 + (impact[:, None] * np.cos(angle)) ** 2)
     lost = 1 - disc(apart, draws.ratio[:, None], draws.limb)
-    step = np.diff(x) * half[:, None]
+    step = np.diff(x)
     integral = np.zeros_like(lost)
     np.cumsum(0.5 * (lost[:, 1:] + lost[:, :-1]) * step, axis=1, out=integral[:, 1:])
-    rows = np.arange(half.size)[:, None]
+    bend = 0.5 * np.diff(lost, axis=1, append=0.0) / np.append(step, 1.0)
+    start = np.arange(half.size)[:, None] * (NODES + 1)
 
     def up_to(moment: Floats) -> Floats:
-        """Integral of the light lost from the middle to a moment, odd in it; (n, m)."""
+        """Integral of the light lost from the middle to a moment, in half durations, odd in it; (n, m)."""
         share = np.minimum(np.abs(moment) / half[:, None], 1.0)
-        at = np.arcsin(share) * (2 * NODES / math.pi)
-        low = np.minimum(at.astype(np.int64), NODES - 1)
-        # between two nodes the curve is a chord: its integral is a parabola in time
-        span = (share - x[low]) * half[:, None]
-        first, second = lost[rows, low], lost[rows, low + 1]
-        slope = (second - first) / ((x[low + 1] - x[low]) * half[:, None])
-        return np.sign(moment) * (integral[rows, low] + span * (first + 0.5 * slope * span))
+        low = (NODES * (1 - np.sqrt(1 - share))).astype(np.int64)
+        at = start + low
+        # between two nodes the curve is a chord: its integral is a parabola
+        share -= x[low]
+        return np.sign(moment) * (integral.take(at) + share * (lost.take(at) + share * bend.take(at)))
 
     width = folded.width
-    model = (up_to(folded.since + 0.5 * width) - up_to(folded.since - 0.5 * width)) / width
+    model = (up_to(folded.since + 0.5 * width) - up_to(folded.since - 0.5 * width)) * half[:, None] / width
     residual = folded.dip - draws.light[:, None] * model
-    found = -0.5 * (residual**2 @ folded.weight)
-    return found + _secondary(folded, draws)
+    return -0.5 * (residual**2 @ folded.weight) + _secondary(folded, draws)
 
 
 def disc(apart: Floats, ratio: Floats, limb: tuple[Floats, Floats]) -> Floats:
@@ -153,7 +167,7 @@ def _secondary(folded: Folded, draws: Eclipses) -> Floats:
         return np.zeros(draws.ratio.size)
     e, sine = draws.eccentricity, np.sin(draws.argument)
     impact = draws.axis * (1 - e**2) / (1 - e * sine) * draws.cosine
-    hidden = _overlap(impact, draws.ratio)
+    hidden = overlap(impact, draws.ratio)
     if not draws.reflecting:
         return _deepest(folded, draws.second_light * hidden)
     each = [_deepest(folded, albedo * draws.second_light * hidden) for albedo in ALBEDOS]
@@ -176,7 +190,7 @@ def _deepest(folded: Folded, depth: Floats) -> Floats:
     return np.logaddexp(peak + others * rest, math.log(others) - 0.5 * alone**2 + (others - 1) * rest + log_ndtr(of_it))
 
 
-def _overlap(apart: Floats, ratio: Floats) -> Floats:
+def overlap(apart: Floats, ratio: Floats) -> Floats:
     """Share of the smaller disc, of this radius, that lies behind a unit disc."""
     apart = np.maximum(apart, 1e-9)
     one = np.arccos(np.clip((apart**2 + ratio**2 - 1) / (2 * apart * ratio), -1, 1))

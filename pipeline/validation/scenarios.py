@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -15,6 +16,9 @@ from pipeline.validation.unresolved import Background, Room
 
 Body = Literal["planet", "eb", "eb2"]  # eb2: twins at twice the period
 Place = Literal["target", "primary", "companion", "front", "behind", "neighbour"]
+CELLS = (np.arange(32) + 0.5) / 32  # of the unit interval, where the more promising draws are sought
+EVEN = 0.25  # of the draws come from all cells alike
+DARKENED = 1.15  # central depth over the ratio of the areas
 DAY_AXIS = 4.2083  # solar radii: of a one-day orbit around the Sun
 NAMES = {"planet": "TP", "eb": "EB", "eb2": "EBx2P"}
 LETTER = {"target": "", "primary": "P", "companion": "S", "front": "D", "behind": "B", "neighbour": "N"}
@@ -136,42 +140,119 @@ class Field:
         """Draw the body and its orbit; the likelihood times what the draw is worth beforehand."""
         number = u.shape[0]
         mass, radius, share = (np.broadcast_to(a, (number,)) for a in (hosts.mass, hosts.radius, hosts.share))
+        possible = np.isfinite(np.broadcast_to(hosts.ln_weight, (number,)))
+        ln_weight = np.where(possible, hosts.ln_weight, 0.0)
         argument = 2 * math.pi * u[:, 3] - 0.5 * math.pi
-        factor = 2.0 if body == "eb2" else 1.0
-        period = self.case.period * factor
-        ln_weight = np.broadcast_to(hosts.ln_weight, (number,))
-        if body == "planet":
-            size = priors.planet_radius(u[:, 0], mass) * stars.EARTH_RADIUS
-            e = priors.planet_eccentricity(u[:, 2])
-            total = mass
+        period = self.case.period * (2.0 if body == "eb2" else 1.0)
+        planet = body == "planet"
+        e = priors.planet_eccentricity(u[:, 2]) if planet else priors.binary_eccentricity(u[:, 2], period)
+        low, high = (priors.TWIN, 1.0) if body == "eb2" else (0.0, priors.TWIN)
+
+        # first the size of the body, among those that can make the depth, then how centrally it passes
+        sized, worth = self._sized(body, mass, radius, share, u[:, 0])
+        ln_weight = ln_weight + worth
+        if planet:
+            ratio = priors.planet_radius(sized, mass) * stars.EARTH_RADIUS / radius
+            light, total = share, mass
         else:
-            low, high = (priors.TWIN, 1.0) if body == "eb2" else (0.0, priors.TWIN)
-            q, chance = priors.mass_ratio(u[:, 0], mass, priors.CLOSE, low, high)
+            q, chance = priors.mass_ratio(sized, mass, priors.CLOSE, low, high)
             with np.errstate(divide="ignore"):
                 ln_weight = ln_weight + np.log(chance)
             size = np.minimum(stars.radius_of(q * mass), radius)
-            e = priors.binary_eccentricity(u[:, 2], period)
-            total = (1 + q) * mass
-        ratio = size / radius
+            fainter = stars.own_magnitude(q * mass, size) - stars.own_magnitude(mass, radius)
+            other = 10 ** (-0.4 * np.maximum(fainter, 0.0))
+            ratio, light, total = size / radius, share / (1 + other), (1 + q) * mass
         axis = DAY_AXIS * (total * period**2) ** (1 / 3) / radius
-        distance = axis * (1 - e**2) / (1 + e * np.sin(argument))
+        sine = np.sin(argument)
+        distance = axis * (1 - e**2) / (1 + e * sine)
+        speed = (1 + e * sine) ** 2 / (1 - e**2) ** 1.5
         # inclinations that do not eclipse are not drawn: the draws that do are worth that much less
         reach = np.minimum((1 + ratio) / np.maximum(distance, 1e-9), 1.0)
-        if body == "planet":
-            first, second = share, share * (ratio / axis) ** 2
-        else:
-            brighter = stars.own_magnitude(mass, radius) - stars.own_magnitude(q * mass, size)
-            other = 10 ** (0.4 * np.minimum(brighter, 0.0))
-            first, second = share / (1 + other), share * other / (1 + other)
-        possible = (1 + ratio < axis * (1 - e)) & np.isfinite(ln_weight) & (e < 1)
+        along = period / (2 * math.pi * np.maximum(distance, 1e-9) * speed)  # days to move a radius
+        central, worth = steer(u[:, 1], self._fitting(ratio, light, reach * distance, along))
+        ln_weight = ln_weight + worth + np.log(reach)
+        second = share * (ratio / axis) ** 2 if planet else share - light
+        possible &= (1 + ratio < axis * (1 - e)) & np.isfinite(ln_weight) & (e < 1)
         found = np.full(number, -np.inf)
-        if not possible.any():
-            return found
         chosen = np.flatnonzero(possible)
+        if not chosen.size:
+            return found
         u1, u2 = (np.broadcast_to(limb, (number,))[chosen] for limb in hosts.limb)
         draws = Eclipses(
-            ratio[chosen], axis[chosen], (reach * u[:, 1])[chosen], e[chosen], argument[chosen], first[chosen],
-            second[chosen], (u1, u2), factor, body == "planet",
+            ratio[chosen], axis[chosen], (reach * central)[chosen], e[chosen], argument[chosen], light[chosen],
+            second[chosen], (u1, u2), period / self.case.period, planet,
         )  # fmt: skip
-        found[chosen] = ln_likelihood(self.folded, draws) + ln_weight[chosen] + np.log(reach[chosen])
+        found[chosen] = ln_likelihood(self.folded, draws) + ln_weight[chosen]
         return found
+
+    def _sized(self, body: Body, mass: Floats, radius: Floats, share: Floats, v: Floats) -> tuple[Floats, Floats]:
+        bound = np.log(share / radius**2 if body == "planet" else share)
+        return steer(v, self._deep_enough(bound, _central_depths(body, float(mass[0]))))
+
+    def planet_radii(self, x: Floats) -> Floats:
+        """Earth radii of draws of the target's planet."""
+        from scipy.special import ndtr
+
+        star, number = self.case.star, x.shape[0]
+        mass, radius, share = (np.full(number, a) for a in (star.mass or 1.0, star.radius or 1.0, self.case.host_share))
+        return priors.planet_radius(self._sized("planet", mass, radius, share, ndtr(x[:, 0]))[0], mass)
+
+    def _deep_enough(self, bound: Floats, table: Floats) -> Floats:
+        """How promising sizes are, (n, cells): the measured depth, or a deeper one if the eclipse grazes."""
+        excess = bound[:, None] + (table - math.log(self.folded.depth))
+        near = math.hypot(0.2, self.folded.depth_err / self.folded.depth)
+        return np.where(excess < 0, np.exp(-0.5 * np.minimum((excess / near) ** 2, 60)), 0.1 + 0.9 * np.exp(-excess))
+
+    def _fitting(self, ratio: Floats, light: Floats, reach: Floats, along: Floats) -> Floats:
+        """How promising impact parameters are, (n, cells), by the depth and the width they would give."""
+        k = ratio[:, None]
+        impact = reach[:, None] * CELLS
+        inside = np.clip((1 + k - impact) / (2 * np.minimum(k, 1.0)), 1e-6, 1.0)  # the discs' overlap, roughly
+        depth = light[:, None] * k**2 * inside**2 * (3 - 2 * inside) * DARKENED
+        edge = np.maximum(1.0, impact + 0.37 * (1 + k - impact))
+        width = along[:, None] * np.sqrt(np.maximum(edge**2 - impact**2, 1e-12))
+        deep = np.log(depth / self.folded.depth) / math.hypot(0.25, self.folded.depth_err / self.folded.depth)
+        wide = np.log(width / self.folded.half_width) / 0.35
+        return np.exp(-0.5 * (np.minimum(deep**2, 60.0) + np.minimum(wide**2, 60.0)))
+
+
+@lru_cache(maxsize=8)
+def _of_cells(body: Body, light_host: bool) -> Floats:
+    if body == "planet":
+        radius = priors.planet_radius(CELLS, np.full(CELLS.size, 0.3 if light_host else 1.0))
+        return 2 * np.log(radius * stars.EARTH_RADIUS)
+    low, high = (priors.TWIN, 1.0) if body == "eb2" else (0.0, priors.TWIN)
+    q, _ = priors.mass_ratio(CELLS, np.ones(CELLS.size), priors.CLOSE, low, high)
+    return 1.8 * np.log(q) - np.log1p(q**4.5)
+
+
+def _central_depths(body: Body, mass: float) -> Floats:
+    """ln of the depth that bodies of each cell make centrally, over that of the host's light, roughly, (cells,)."""
+    return _of_cells(body, mass <= 0.45) + math.log(DARKENED)
+
+
+def steer(v: Floats, score: Floats) -> tuple[Floats, Floats]:
+    """Map uniform numbers to where a score is high, and tell what each is worth then.
+
+    Parameters
+    ----------
+    v : Floats, (n,)
+    score : Floats, (n, cells)
+        Not negative; of even cells of the unit interval.
+
+    Returns
+    -------
+    u : Floats, (n,)
+    ln_weight : Floats, (n,)
+        Of the uniform density at u over the one it was drawn from: the map changes no integral.
+    """
+    cells = score.shape[1]
+    total = score.sum(axis=1, keepdims=True)
+    share = np.where(total > 0, score / np.where(total > 0, total, 1.0), 1 / cells)
+    share = EVEN / cells + (1 - EVEN) * share
+    upper = np.cumsum(share, axis=1)
+    v = np.minimum(v * upper[:, -1], np.nextafter(upper[:, -1], 0))
+    cell = (upper <= v[:, None]).sum(axis=1)
+    rows = np.arange(v.size)
+    own = share[rows, cell]
+    return np.clip((cell + 1 - (upper[rows, cell] - v) / own) / cells, 0.0, 1.0), -np.log(own * cells)
