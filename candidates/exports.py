@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from candidates.rows import row_of_record
+from candidates.tables import FIT_COLUMNS
 
 Row = Mapping[str, object]
 
@@ -65,6 +66,7 @@ TABLE_COLUMNS = (
     "tests_not_run",
     "model",
     "finished_at",
+    *FIT_COLUMNS,
 )
 FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # what spreadsheets take for a formula
 

@@ -1,6 +1,6 @@
 """One candidate as one row: what the index, the tables and the terminal lists show of it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -88,8 +88,12 @@ def row_of_record(record: Mapping[str, Any]) -> Row:
     return row
 
 
-def complete(folder: Path, records: Iterable[Mapping[str, Any]]) -> list[Row]:
-    """Rows of records, with what only the evidence files know: thumbnail, star, tests, errors.
+def complete(
+    folder: Path,
+    records: Iterable[Mapping[str, Any]],
+    more: Callable[[Mapping[str, Any]], Row] = lambda document: {},
+) -> list[Row]:
+    """Rows of records, with what only the evidence files know: thumbnail, star, tests, errors; and what ``more`` reads.
 
     A file that is missing or broken leaves its row with what the record has, and says so under ``problem``: the
     index must come out even if one candidate was damaged. The record wins where both know a value.
@@ -100,7 +104,8 @@ def complete(folder: Path, records: Iterable[Mapping[str, Any]]) -> list[Row]:
         if "curve_ppm" not in row:
             path = folder / f"{row['name']}.json"
             try:
-                found = index_row(read(path))
+                document = read(path)
+                found = index_row(document) | more(document)
             except (BadEvidence, OSError, KeyError, TypeError) as error:
                 row["problem"] = f"{path.name} cannot be read: {type(error).__name__}; `hunter verify` says more"
             else:

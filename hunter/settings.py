@@ -100,6 +100,7 @@ LIGHT = {
     "models": "models.gates:GateSettings",
     "health": "hunter.health:HealthSettings",
     "notify": "hunter.notify.settings:NotifySettings",
+    "zenodo": "candidates.bundle:ZenodoSettings",
 }
 TABLES = LIGHT | {
     "archive": "hunter.archives.settings:ArchiveSettings",

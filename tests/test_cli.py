@@ -16,10 +16,13 @@ import sqlite3
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
 import typer
+from evidence_files import compared
+from zenodo_archive import TOKEN, open_archive
 
 from candidates.exports import LOG_HEADER, TIMING_HEADER
 from hunter import settings
@@ -37,7 +40,7 @@ COMMAND = [sys.executable, "-m", "hunter"]
 @pytest.fixture(autouse=True)
 def plain_environment(monkeypatch):
     for name in [*os.environ]:
-        if name.startswith("HUNTER_") or name in ("COLUMNS", "NO_COLOR"):
+        if name.startswith(("HUNTER_", "ZENODO_")) or name in ("COLUMNS", "NO_COLOR"):
             monkeypatch.delenv(name)
 
 
@@ -745,6 +748,146 @@ def test_the_table_lists_the_candidates_as_csv_and_json(run, hunted, tmp_path):
     listed = json.loads(run("export", "table", "--home", hunted, "--json", "--out", "-")[1])
     assert [row["name"] for row in listed] == names(hunted)
     assert listed[0]["depth_ppm"] == pytest.approx(float(rows[0]["depth_ppm"]))
+
+
+@pytest.mark.parametrize(("form", "end"), [("ecsv", "ecsv"), ("votable", "vot"), ("latex", "tex")])
+def test_the_table_comes_in_the_formats_of_archives_and_journals(run, hunted, form, end):
+    code, out, _ = run("export", "table", "--home", hunted, "--format", form)
+    path = hunted / "exports" / f"candidates.{end}"
+    assert (code, out) == (0, f"{path}\n")
+    told = path.read_text().replace("\\_", "_")
+    assert all(name in told for name in names(hunted))
+    one = run("export", "table", names(hunted)[1], "--home", hunted, "--format", form, "--out", "-")[1]
+    assert names(hunted)[1] in one.replace("\\_", "_")
+    assert names(hunted)[0] not in one.replace("\\_", "_")
+
+
+def test_a_table_of_an_unknown_format_journal_or_candidate_is_refused(run, hunted):
+    code, _, err = run("export", "table", "--home", hunted, "--format", "votabel")
+    assert code == 2
+    assert "did you mean 'votable'?" in one_line(err)
+    code, _, err = run("export", "table", "--home", hunted, "--format", "latex", "--journal", "nature")
+    assert code == 2
+    assert "aastex, mnras, aa" in one_line(err)
+    code, _, err = run("export", "table", "TIC_1_p1.000000", "--home", hunted)
+    assert code == 2
+    assert "no candidate of this hunt" in one_line(err)
+
+
+def seen_by_a_telescope(home, name):
+    """Make the evidence of a simulated candidate that of a real one, which no catalogue lists."""
+    path = home / "candidates" / f"{name}.json"
+    case = json.loads(path.read_bytes())
+    for file in case["data"]["files"]:
+        file |= {"author": "SPOC", "processing": "spoc-5.0"}
+    case |= {"known": compared(), "vetting": []}
+    case["verdict"]["disposition"] = "candidate"
+    path.write_text(json.dumps(case))
+
+
+def test_exofops_file_is_written_for_those_accepted_and_each_refusal_is_told(run, hunted):
+    paper = "https://doi.org/10.3847/1538-3881/abcdef"
+    export = ("export", "exofop", "--home", hunted, "--username", "jdoe")
+    code, _, err = run(*export, "--paper", paper)
+    assert code == 2
+    assert "no candidate was reviewed as planet candidate" in one_line(err)
+    first, second = names(hunted)[:2]
+    run("review", first, "-d", "pc", "-r", "why", "--home", hunted)
+    code, out, err = run(*export, "--paper", paper)
+    assert (code, out) == (1, "")  # it is simulated, and no catalogue was asked
+    assert "refused: its light curve is simulated" in err
+    assert "refused: what is known of its star is unknown" in err
+    assert not (hunted / "exports").exists()
+    seen_by_a_telescope(hunted, first)
+    code, out, err = run(*export, "--paper", paper)
+    path = Path(out.strip())
+    assert (code, path.parent) == (0, hunted / "exports")
+    assert "nothing was sent" in err
+    assert run("export", "exofop", "--check", path)[:2] == (0, "")
+    code, out, err = run(*export, "--paper", paper, first, second, "--json")
+    told = json.loads(out)
+    assert (code, list(told["refused"]), len(told["rows"])) == (3, [second], 1)
+    assert told["file"] == str(path).replace("_001.txt", "_002.txt")
+    assert told["rows"][0]["tag"].endswith("_jdoe_transit-hunter_00002")
+    code, _, err = run(*export)
+    assert code == 1
+    assert "--paper URL" in err
+
+
+def test_any_file_for_exofop_can_be_checked_line_by_line(run, tmp_path):
+    path = tmp_path / "params_planet_20261122_001.txt"
+    path.write_text((ROOT / "tests" / "golden" / path.name).read_text().replace("|2458326.5341|", "|1326.5341|"))
+    code, out, _ = run("export", "exofop", "--check", path)
+    assert (code, out) == (1, f"{path}: line 4, epoch: 1326.53 is no BJD: above 2000000: add 2457000 to BTJD\n")
+    assert json.loads(run("export", "exofop", "--check", path, "--json")[1])[0]["column"] == "epoch"
+    template = tmp_path / "template.txt"
+    template.write_text("\\ of another kind\na|b\n")
+    code, _, err = run("export", "exofop", "--check", path, "--template", template)
+    assert code == 2
+    assert "no header with the columns target" in one_line(err)
+    code, _, err = run("export", "exofop", "--check", tmp_path / "none.txt")
+    assert code == 2
+    assert "cannot be read" in one_line(err)
+
+
+def test_a_bundle_for_zenodo_is_written_and_sent_only_when_told_to(run, hunted, monkeypatch):
+    with open_archive() as archive:
+        monkeypatch.setenv("HUNTER_ZENODO__SANDBOX_URL", archive.url)
+        export = ("export", "zenodo", names(hunted)[0], "--home", hunted, "--creator", "Doe, Jane")
+        code, out, err = run(*export)
+        folder = Path(out.strip())
+        assert (code, archive.asked) == (0, [])
+        assert "dry run: nothing was sent" in err
+        assert "SIMULATED" in err
+        with zipfile.ZipFile(folder / f"{folder.name}.zip") as packed:
+            held = packed.namelist()
+        assert {f"candidates/{names(hunted)[0]}.{kind}" for kind in ("json", "png", "pdf", "html")} <= set(held)
+        assert {"SHA256SUMS", "README.txt", "tables/candidates.vot", "candidates/schema.json"} <= set(held)
+        for token in ("", " ", "two words"):
+            monkeypatch.setenv("ZENODO_SANDBOX_TOKEN", token)
+            code, _, err = run(*export, "--send")
+            assert (code, archive.asked) == (2, [])
+            assert "ZENODO_SANDBOX_TOKEN" in one_line(err)
+        monkeypatch.setenv("ZENODO_SANDBOX_TOKEN", TOKEN)
+        code, out, err = run(*export, "--send", "--json")
+        told = json.loads(out)
+        assert (code, told["sent"]["published"], len(archive.deposits)) == (0, False, 1)
+        assert told["folder"] == str(folder)
+        code, _, err = run(*export, "--send", "--publish")
+        assert (code, len(archive.deposits)) == (0, 1)
+        assert "published; DOI 10.5072/zenodo." in err
+    assert all(TOKEN.encode() not in path.read_bytes() for path in hunted.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--publish", "--creator", "Doe, Jane"], "needs --send"),
+        (["--send", "--production", "--creator", "Doe, Jane"], "ZENODO_TOKEN is not set"),
+        (["--creator", "Jane"], "Family, Given"),
+        ([], "[zenodo] creators"),
+    ],
+)
+def test_a_deposit_that_cannot_be_is_refused_before_anything_leaves(run, hunted, options, told):
+    code, _, err = run("export", "zenodo", names(hunted)[0], "--home", hunted, *options)
+    assert code == 2
+    assert told in one_line(err)
+
+
+def test_simulated_light_curves_never_go_to_the_real_zenodo(run, hunted, monkeypatch):
+    monkeypatch.setenv("ZENODO_TOKEN", TOKEN)
+    export = ("export", "zenodo", names(hunted)[0], "--home", hunted, "--creator", "Doe, Jane")
+    code, _, err = run(*export, "--send", "--production")
+    assert code == 2
+    assert "the light curves are simulated, and only the sandbox takes those" in one_line(err)
+
+
+def test_a_candidate_whose_files_were_touched_is_not_bundled(run, hunted):
+    sheet = hunted / "candidates" / f"{names(hunted)[0]}.png"
+    sheet.write_bytes(sheet.read_bytes() + b"x")
+    code, _, err = run("export", "zenodo", names(hunted)[0], "--home", hunted, "--creator", "Doe, Jane")
+    assert code == 2
+    assert "differs from its record" in one_line(err)
 
 
 def test_an_export_that_cannot_be_written_is_named(run, hunted):

@@ -5,7 +5,19 @@ from typing import Annotated
 import typer
 
 from hunter import __version__
-from hunter.cli import bench, care, completeness, datasets, evaluating, hunting, looking, notifying, registry, training
+from hunter.cli import (
+    bench,
+    care,
+    completeness,
+    datasets,
+    evaluating,
+    exporting,
+    hunting,
+    looking,
+    notifying,
+    registry,
+    training,
+)
 from hunter.cli.common import summary
 
 app = typer.Typer(
@@ -54,5 +66,5 @@ for command in (
     evaluating.evaluate,
 ):
     app.command(short_help=summary(command))(command)
-for group in (looking.export, care.database, notifying.notify, datasets.dataset, registry.models, bench.bench):
+for group in (exporting.export, care.database, notifying.notify, datasets.dataset, registry.models, bench.bench):
     app.add_typer(group, short_help=group.info.help)

@@ -135,3 +135,20 @@ def write_text(place: str, text: str, option: str) -> None:
             raise
         raise HomeUnusable(f"{path} cannot be written ({error.strerror}): name another {option}") from None
     say(f"{option.strip('-')}: {path}")
+
+
+def open_record(home: str | None) -> tuple[Any, Any]:
+    """The light settings of a home and a reader of its record."""
+    from hunter.settings import load
+    from state.reading import Reader
+
+    settings = load(home, light=True)
+    return settings, Reader(settings.database)
+
+
+def with_reason(reader: Any, row: dict[str, Any]) -> dict[str, Any]:
+    """The row with the reason of its last move: a traceback is kept only where the fault is ours."""
+    if row["error"] or row["status"] not in ("UNUSABLE", "NO_DATA", "DEFERRED"):
+        return row
+    moves = reader.target(row["kind"], row["key"])["moves"]
+    return row | {"because": moves[-1]["because"] if moves else None}

@@ -1,27 +1,26 @@
-"""Commands that look: status, candidates, show, review, verify, export. They import no science."""
+"""Commands that look: status, candidates, show, review, verify. They import no science."""
 
-import errno
 import os
 import sys
 import time
-from pathlib import Path
 from shlex import quote
 from typing import Annotated, Any
 
 import typer
 
-from hunter.cli.common import AsJson, Home, HomeUnusable, WrongUsage, console, examples, give, one_of, plural, say
-
-export = typer.Typer(name="export", help="Write the record of the hunt as files others read.", no_args_is_help=True)
-Out = Annotated[str | None, typer.Option("--out", metavar="FILE", help="Where to; - is stdout.")]
-
-
-def _reader(home: str | None) -> tuple[Any, Any]:
-    from hunter.settings import load
-    from state.reading import Reader
-
-    settings = load(home, light=True)
-    return settings, Reader(settings.database)
+from hunter.cli.common import (
+    AsJson,
+    Home,
+    WrongUsage,
+    console,
+    examples,
+    give,
+    one_of,
+    open_record,
+    plural,
+    say,
+    with_reason,
+)
 
 
 @examples("hunter status", "hunter status --watch", "hunter status --json | jq .status")
@@ -75,16 +74,8 @@ def _summary(reader: Any, now: float) -> dict[str, Any]:
     found: dict[str, Any] = reader.summary(now)
     for row in found["failures"]:
         if row["example"]:
-            row["example"] = _with_reason(reader, row["example"])
+            row["example"] = with_reason(reader, row["example"])
     return found
-
-
-def _with_reason(reader: Any, row: dict[str, Any]) -> dict[str, Any]:
-    """The row with the reason of its last move: a traceback is kept only where the fault is ours."""
-    if row["error"] or row["status"] not in ("UNUSABLE", "NO_DATA", "DEFERRED"):
-        return row
-    moves = reader.target(row["kind"], row["key"])["moves"]
-    return row | {"because": moves[-1]["because"] if moves else None}
 
 
 def _never_hunted(settings: Any, json: bool) -> None:
@@ -126,7 +117,7 @@ def candidates(
     from hunter.screen import candidate_table
     from state.reading import SORTS
 
-    settings, reader = _reader(home)
+    settings, reader = open_record(home)
     rows = reader.candidates(
         sort=one_of("--sort", sort, SORTS),
         limit=limit,
@@ -192,7 +183,7 @@ def show(
     """Show all that is recorded of one target: signals, findings, pages, reviews, history."""
     from hunter.screen import show_target
 
-    settings, reader = _reader(home)
+    settings, reader = open_record(home)
     found = [row | {"candidates_folder": str(settings.home / "candidates")} for row in reader.find(target)]
     if not found:
         raise WrongUsage(f"{target} is not in this hunt: give a TIC number or a candidate's name")
@@ -228,7 +219,7 @@ def review(
 
     Decisions are only ever added: a later one stands beside the earlier, and the latest counts.
     """
-    settings, reader = _reader(home)
+    settings, reader = open_record(home)
     row = next((row for row in reader.candidates() if row["name"] == candidate), None)
     if row is None:
         raise WrongUsage(f"{candidate} is no candidate of this hunt: `hunter candidates` lists them")
@@ -269,7 +260,7 @@ def verify(home: Home = None, json: AsJson = False) -> None:
     """Read every candidate's files again and compare their hashes with the record; exit 1 if one differs."""
     from hunter.pages import verify_files
 
-    settings, reader = _reader(home)
+    settings, reader = open_record(home)
     recorded = reader.candidates()
     problems, checked = verify_files(settings.home / "candidates", recorded)
     if json:
@@ -281,59 +272,3 @@ def verify(home: Home = None, json: AsJson = False) -> None:
         print(f"{plural(checked, 'file')} of {of} read, {plural(len(problems), 'problem')}")
     if problems:
         sys.exit(1)
-
-
-def _write(settings: Any, lines: Any, name: str, out: str | None) -> None:
-    if out == "-":
-        sys.stdout.writelines(lines)
-        return
-    from candidates.files import write_durably
-
-    path = Path(out).expanduser() if out else settings.home / "exports" / name
-    if path.is_dir():
-        raise WrongUsage(f"--out {out}: is a folder; name a file in it, or - for stdout")
-    try:
-        write_durably(path, "".join(lines).encode())
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise
-        raise HomeUnusable(f"{path} cannot be written ({error.strerror}): name another --out") from None
-    print(path)
-
-
-@export.command("log")
-@examples("hunter export log", "hunter export log --out -")
-def export_log(home: Home = None, out: Out = None) -> None:
-    """Write processed_stars.txt: one line a target with its last stage, status and best period."""
-    from candidates.exports import processed_stars
-
-    settings, reader = _reader(home)
-    rows = (_with_reason(reader, row) for row in reader.processed())
-    told = (row | {"error": row["error"] or row.get("because")} for row in rows)
-    _write(settings, processed_stars(told), "processed_stars.txt", out)
-
-
-@export.command("timings")
-@examples("hunter export timings")
-def export_timings(home: Home = None, out: Out = None) -> None:
-    """Write hunter_timings.csv: milliseconds of every stage, a line a target."""
-    from candidates.exports import timings
-
-    settings, reader = _reader(home)
-    rows = ({**row, "ms": row["milliseconds"]} for row in reader.timings())
-    _write(settings, timings(rows), "hunter_timings.csv", out)
-
-
-@export.command("table")
-@examples("hunter export table", "hunter export table --json --out -")
-def export_table(home: Home = None, out: Out = None, json: AsJson = False) -> None:
-    """Write candidates.csv (or .json): one line a candidate with its ephemeris, score and review."""
-    from candidates.exports import table, table_json
-    from candidates.rows import complete
-
-    settings, reader = _reader(home)
-    rows = complete(settings.home / "candidates", reader.candidates())
-    if json:
-        _write(settings, [table_json(rows)], "candidates.json", out)
-    else:
-        _write(settings, table(rows), "candidates.csv", out)

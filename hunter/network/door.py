@@ -116,16 +116,18 @@ class Door:
         with self.asking(), self.session(kind) as session:
             return session.request(method, url, **more)
 
-    def session(self, kind: str = PORTAL) -> requests.Session:
+    def session(self, kind: str = PORTAL, attempts: int | None = None) -> requests.Session:
         """A session whose every request goes through the door; raises as ``ask`` does, inside ``asking()``.
 
         Parameters
         ----------
         kind : "portal" or "files"
             Queries are counted by the second, and a web page in place of an answer is asked for again; files not.
+        attempts : int, optional
+            For one request, in place of ``[network] attempts``: 1 for what must not be done twice.
         """
         session = requests.Session()
-        self.mount(session, kind)
+        self._mount(session, _Adapter(self, kind, attempts or self.settings.attempts))
         return session
 
     def mount(self, session: requests.Session, kind: str = PORTAL) -> None:
@@ -289,23 +291,26 @@ class Door:
             raise
         try:
             self._judge(response, host, url)
-        except BaseException:
-            self._finish(response)
+        except BaseException as error:
+            said = self._finish(response)
+            if "json" in response.headers.get("Content-Type", ""):
+                error.add_note(said[:PIECE].decode("utf-8", "replace"))  # why, for whoever knows how to read it
             raise
         return response
 
-    def _finish(self, response: requests.Response) -> None:
+    def _finish(self, response: requests.Response) -> bytes:
         """Read what a refusal says, so that its connection serves the next request; what is long is cut off."""
+        said = b""
         try:
-            received = 0
             for piece in self.pieces(response, self.clock()):
-                received += len(piece)
-                if received > PIECE:
+                said += piece
+                if len(said) > PIECE:
                     break
         except ArchiveUnavailable:
             pass  # there is nothing in it that is needed
         finally:
             response.close()
+        return said
 
     def _judge(self, response: requests.Response, host: Host, url: str) -> None:
         status = response.status_code
