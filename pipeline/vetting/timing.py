@@ -149,7 +149,7 @@ def transit_times(case: Case) -> TransitTimes:
 
     def dip(time: Floats, middle: Floats | float) -> Floats:
         """The transit at its best, cadence by cadence."""
-        return depth * _trapezoid(time - middle, duration, flat, exposure)
+        return depth * unit_trapezoid(time - middle, duration, flat, exposure)
 
     nearest = signal.epoch + centre + signal.period * np.round((curve.time - signal.epoch - centre) / signal.period)
     everywhere = np.ones(len(curve), dtype=bool)
@@ -226,7 +226,7 @@ class _Ramps(noise.Samples):
         return noise.Events(centres, np.where(usable, late * self.per_flux, 0.0), np.where(usable, white, 0.0), usable)
 
 
-def _trapezoid(since: Floats, duration: float, flat: float, exposure: float) -> Floats:
+def unit_trapezoid(since: Floats, duration: float, flat: float, exposure: float) -> Floats:
     """Unit trapezoids; the ramps are as wide as the exposure makes them."""
     half = 0.25 * duration * (1 + flat)
     ramp = max(0.5 * duration * (1 - flat), exposure)
