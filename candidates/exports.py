@@ -41,6 +41,7 @@ TABLE_COLUMNS = (
     "prior",
     "threshold",
     "disposition",
+    "flux",
     "review",
     "period_days",
     "period_days_err",

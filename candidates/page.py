@@ -31,6 +31,7 @@ DISPOSITION_WORDS = {
     "false_alarm": "false alarm",
     "below_threshold": "below threshold",
 }
+FLUX_WORDS = ("planet candidate", "unknown", "false positive", "false alarm")
 
 
 @lru_cache(maxsize=1)
@@ -225,6 +226,7 @@ def render_index(rows: Sequence[Mapping[str, Any]], written: str = "") -> str:
             written=written,
             reviewed=sum(row["review"] != "" for row in listed),
             dispositions=DISPOSITION_WORDS,
+            light_curve_words=FLUX_WORDS,
             decisions=DECISIONS,
             style=_asset("style.css"),
             script=_asset("index.js"),
@@ -263,6 +265,8 @@ def shown(rank: int, row: Row) -> dict[str, Any]:
         "failed": row.get("tests_failed"),
         "disposition": row.get("disposition") or "",
         "disposition_text": DISPOSITION_WORDS.get(str(row.get("disposition")), str(row.get("disposition") or "–")),
+        "flux": row.get("flux") or "",
+        "flux_text": str(row.get("flux") or "–").removesuffix(" candidate"),
         "review": row.get("review") or "",
         "reviewer": row.get("reviewer") or "",
         "problem": row.get("problem") or "",

@@ -50,6 +50,7 @@ def index_row(document: Mapping[str, Any]) -> Row:
         "threshold": score["threshold"],
         "model": score["model"],
         "disposition": verdict["disposition"],
+        "flux": verdict["flux"]["disposition"],
         **{name: signal[name] for name in OF_SIGNAL},
         "planet_radius_earth": document["derived"]["planet_radius_earth"],
         **{name: star[name] for name in OF_STAR},
@@ -69,8 +70,8 @@ def row_of_record(record: Mapping[str, Any]) -> Row:
     ----------
     record : mapping
         With ``name`` and as many as are known of ``kind``, ``key``, ``period``, ``epoch``, ``duration`` (days),
-        ``depth`` (fraction), ``snr``, ``sde``, ``probability``, ``disposition``, and of the last review ``decision``,
-        ``reviewer`` (or ``by``) and ``reason``. A row of :func:`index_row` passes unchanged.
+        ``depth`` (fraction), ``snr``, ``sde``, ``probability``, ``disposition``, ``flux``, and of the last review
+        ``decision``, ``reviewer`` (or ``by``) and ``reason``. A row of :func:`index_row` passes unchanged.
     """
     row = dict(record)
     if record.get("kind") and record.get("key") and not record.get("target"):
@@ -83,6 +84,8 @@ def row_of_record(record: Mapping[str, Any]) -> Row:
     ):
         if ours not in row and record.get(theirs) is not None:
             row[ours] = float(record[theirs]) * factor
+    if not row.get("flux"):
+        row.pop("flux", None)  # an older record does not know; the evidence may
     row["review"] = record.get("review") or record.get("decision")
     row["reviewer"] = record.get("reviewer") or record.get("by")
     return row

@@ -498,6 +498,7 @@ def candidate_row(signal: TransitSignal, evidence: Evidence, pages: Staged, scor
         sde=signal.sde,
         probability=score.probability,
         disposition=verdict["disposition"],
+        flux=verdict["flux"]["disposition"],
         published_at=now,
         **files,
     )

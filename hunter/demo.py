@@ -6,6 +6,7 @@ addresses point at this machine. The demo knows what it put in, and fails when t
 
 import re
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,13 @@ from typing import Any
 from hunter import logs
 from hunter.cli.common import WrongUsage, console, plural, say
 from hunter.daemon import Daemon
-from hunter.engine import Night
+from hunter.engine import Night, open_state
 from hunter.progress import Progress
 from hunter.replica import Catalogue, Replica
 from hunter.settings import load, template
 from state.reading import Reader
 from state.status import Status
+from state.survivors import Survivors
 
 MARK = "# A demonstration: the light curves of this hunt are simulated.\n"
 SECTOR = 6
@@ -35,14 +37,14 @@ def show(home: Path, stars: int, seed: int) -> int:
     sky = home / "simulated-sector"
     say(f"simulating {stars} stars, 27 days at 2-minute cadence: {sky}")
     catalogue = Catalogue()
-    truth: Any = catalogue.add_sky(sky, stars=stars, seed=seed, sector=SECTOR)
+    truth: Any = catalogue.add_sky(sky, stars=stars, seed=seed, sector=SECTOR, pixels=True)
     with Replica(catalogue) as replica:
         file.write_text(MARK + _settings(replica))
         say(f"a replica of MAST answers on {replica.url}; it has released nothing yet")
         settings = load(str(home))
         logs.configure(home / "logs", settings.logs, "daemon", hunt=str(home), console=None)
         with Progress() as progress:
-            release = Release(catalogue, progress, len({row.tic_id for row in truth.rows}))
+            release = Release(catalogue, progress, len({row.tic_id for row in truth.rows}), settings)
             daemon = Daemon(settings, lambda: load(str(home)), progress.say, until=release.over, show=release.show)
             result = daemon.live()
     return _judge(settings, truth, result)
@@ -59,7 +61,6 @@ def _settings(replica: Replica) -> str:
         "contact": f'"{replica.url}"',
         "queries_per_second": 10.0,
         "free_gb": 0.5,
-        "fetch": "false",  # of the field: the simulated stars have light curves and no pixels
     }
     for key, value in changed.items():
         text, count = re.subn(rf"(?m)^# {key} = [^#\n]*", f"{key} = {value}  ", text, count=1)
@@ -69,11 +70,12 @@ def _settings(replica: Replica) -> str:
 
 @dataclass(slots=True)
 class Release:
-    """Releases the sector once the daemon has looked and found nothing, and sees when all is hunted."""
+    """Releases the sector once the daemon has looked and found nothing, and sees when all is hunted, pixels too."""
 
     catalogue: Catalogue
     progress: Progress
     targets: int
+    settings: Any
     released: bool = False
     noticed: bool = False
     began: float = field(default_factory=time.monotonic)
@@ -99,7 +101,15 @@ class Release:
             )
             self.progress.say("hunting it; the first run on a machine compiles the search kernels")
         waiting = summary["counts"][Status.QUEUED] + summary["counts"][Status.RUNNING]
-        return self.noticed and summary["total"] >= self.targets and not waiting
+        return self.noticed and summary["total"] >= self.targets and not waiting and not self._fields_wanted()
+
+    def _fields_wanted(self) -> bool:
+        """Whether the courier is still to bring the pixels of a candidate, which then is hunted again."""
+        state = open_state(self.settings)
+        try:
+            return Survivors(state).any(time.time())
+        finally:
+            state.close()
 
 
 def _judge(settings: Any, truth: Any, result: Any) -> int:
@@ -121,7 +131,9 @@ def _judge(settings: Any, truth: Any, result: Any) -> int:
     candidates = reader.candidates()
     planets = {row.tic_id for row in truth.rows if row.kind == "planet"}
     right = sum(1 for row in candidates if int(row["key"].split()[0]) in planets)
-    out.print(f"{plural(len(candidates), 'candidate')}, {right} of them planets in truth\n")
+    out.print(f"{plural(len(candidates), 'candidate')}, {right} of them planets in truth;", end=" ")
+    words = Counter(row["disposition"].replace("_", " ") for row in candidates)
+    out.print(f"with their pixels: {', '.join(f'{n} {word}' for word, n in words.most_common()) or 'none'}\n")
     out.print(f"{settings.home / 'candidates' / 'index.html'}", markup=False, soft_wrap=True)
     out.print("open it in a browser; then try", markup=False)
     for command in ("status", "candidates", "doctor"):

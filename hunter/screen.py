@@ -281,9 +281,9 @@ def _one_line(text: str) -> str:
 
 
 # the columns of the list of candidates, those that a narrow window loses first at the end
-COLUMNS = ("candidate", "prob", "S/N", "period d", "review", "depth ppm", "disposition", "dur h")
-SHOWN = ("candidate", "prob", "S/N", "period d", "depth ppm", "dur h", "disposition", "review")
-LEFT = ("candidate", "disposition", "review")
+COLUMNS = ("candidate", "prob", "S/N", "period d", "review", "light curve", "depth ppm", "disposition", "dur h")
+SHOWN = ("candidate", "prob", "S/N", "period d", "depth ppm", "dur h", "light curve", "disposition", "review")
+LEFT = ("candidate", "light curve", "disposition", "review")
 
 
 def candidate_table(
@@ -326,6 +326,7 @@ def _candidate_cells(row: Mapping[str, Any]) -> dict[str, str]:
         "period d": f"{row['period']:.5f}",
         "depth ppm": f"{row['depth'] * 1e6:,.0f}",
         "dur h": f"{row['duration'] * 24:.2f}",
+        "light curve": row.get("flux", "").removesuffix(" candidate") or "–",
         "disposition": row["disposition"].replace("_", " ") + (", shared" if row.get("shared") else ""),
         "review": (row["decision"] or "not yet").replace("_", " "),
     }

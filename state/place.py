@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from state.status import DatabaseCorrupt, DatabaseTooNew, DatabaseTooOld, DatabaseUnavailable, StateError
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest revision in ``migrations/versions``."""
 
 # Write-ahead logging needs memory shared by all who open the file, which no network gives.

@@ -148,6 +148,7 @@ class CandidateRow:
     html_file: str = ""
     html_sha256: str = ""
     published_at: float = 0.0
+    flux: str = ""  # the decision of the tests of the light curve alone; empty where it is not known
 
 
 @dataclass(frozen=True, slots=True)

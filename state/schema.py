@@ -165,6 +165,7 @@ candidates = Table(
     Column("sde", Double),
     Column("probability", Double),
     Column("disposition", Text, nullable=False),
+    Column("flux", Text, nullable=False, server_default=""),
     Column("json_file", Text, nullable=False),
     Column("json_sha256", Text, nullable=False),
     Column("png_file", Text, nullable=False),

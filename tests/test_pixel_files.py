@@ -3,6 +3,7 @@
 import gzip
 import io
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import light_curve_files as files
@@ -12,10 +13,15 @@ from astropy.io import fits
 
 from hunter.archives import pixel_files
 from hunter.archives.folder import FolderArchive
+from hunter.archives.spoc_writer import from_simulation, spoc_bytes
 from hunter.replica.catalogue import Catalogue
-from hunter.replica.pixels import SIDE
+from hunter.replica.pixels import SIDE, neighbours_of, pixels_of
 from hunter.replica.sky import cut_out
+from pipeline.clean import clean
 from pipeline.errors import UnusableData
+from pipeline.simulate import FIRST_KEY, SectorSettings, draw_star, observe, true_signals
+from pipeline.surroundings import look_around
+from pipeline.types import FieldStar, TransitSignal
 
 SECTOR = 6
 
@@ -249,3 +255,33 @@ def test_damaged_genuine_files_are_refused(shared_data):
         assert (identity.key, identity.sector) == ("25155310", 1)
     path = shared_data / "damaged_and_partial" / "test-tpf-tesscut_1x1.fits"
     assert pixel_files.read(path).flux.shape[1:] == (1, 1)
+
+
+# ------------------------------------------------------------------------------------------- what the replica draws
+
+
+@pytest.mark.parametrize(("kind", "seed", "status"), [("planet", 3, "pass"), ("blend", 3, "fail")])
+def test_the_star_that_dims_in_the_replicas_pixels_is_the_one_that_was_simulated(tmp_path, kind, seed, status):
+    simulated = observe(
+        draw_star(kind, str(FIRST_KEY), seed, snr=(60, 80)), SectorSettings(number=SECTOR, cadence_seconds=600.0), seed
+    )
+    whole = spoc_bytes(from_simulation(simulated, date="2020-09-13"))
+    beside = neighbours_of(kind, FIRST_KEY, seed)
+    images = pixel_files.read(files.save(tmp_path, "x_tp.fits", pixels_of(whole, beside)))
+    archive = FolderArchive(files.save(tmp_path, "x_lc.fits", whole))
+    found = next(iter(archive.targets()))
+    fetched = archive.fetch(found.target, found.sources)
+    target = replace(found.target, star=fetched.star)
+    catalogue = [target.star, *(star.star(target.star) for star in beside)]
+    names = [target.key, *map(str, range(1, len(catalogue)))]
+    stars = tuple(
+        FieldStar("TIC", name, star.ra, star.dec, tmag=star.tmag) for name, star in zip(names, catalogue, strict=True)
+    )
+    true = max(true_signals(simulated), key=lambda signal: signal.snr)
+    signal = TransitSignal(true.period, true.epoch, true.duration, true.depth, true.snr)
+    cleaned = clean([archive.read(product) for product in fetched.products])
+    around = look_around(target, signal, cleaned, (images,), stars, (None,), {}, None, ())
+    told = {finding.test: str(finding.status) for finding in around.findings}
+    assert (told["pixel_offset"], told["host"]) == (status, status)
+    host = max(around.pixels.hosts, key=lambda star: star.probability)
+    assert host.name == ("TIC 1" if status == "fail" else target.name)

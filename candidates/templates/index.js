@@ -17,6 +17,7 @@
     var probability = parseFloat(field("probability").value);
     var snr = parseFloat(field("snr").value);
     var disposition = field("disposition").value;
+    var flux = field("flux").value;
     var review = field("review").value;
     var shown = 0;
     rows.forEach(function (row) {
@@ -24,7 +25,7 @@
       var good = words.every(function (word) { return texts[row.number].indexOf(word) >= 0; }) &&
         (isNaN(probability) || parseFloat(data.probability) >= probability) &&
         (isNaN(snr) || parseFloat(data.snr) >= snr) &&
-        (!disposition || data.disposition === disposition) &&
+        (!disposition || data.disposition === disposition) && (!flux || data.flux === flux) &&
         (!review || (review === "-" ? !data.review : review === "+" ? !!data.review : data.review === review));
       row.hidden = !good;
       if (good) { shown += 1; }
@@ -41,7 +42,7 @@
       head.getAttribute("aria-sort") === "ascending" ? true : ["probability", "snr", "depth"].indexOf(key) >= 0;
     Array.prototype.forEach.call(table.tHead.rows[0].cells, function (cell) { cell.removeAttribute("aria-sort"); });
     head.setAttribute("aria-sort", falling ? "descending" : "ascending");
-    var words = ["target", "disposition", "review"].indexOf(key) >= 0;
+    var words = ["target", "flux", "disposition", "review"].indexOf(key) >= 0;
     rows.sort(function (a, b) {
       var x = a.dataset[key], y = b.dataset[key];
       if (x === "" || y === "") { return (x === "") - (y === "") || a.dataset.rank - b.dataset.rank; }

@@ -10,15 +10,15 @@ import zlib
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hunter.archives.spoc_writer import Fixed, Value, file_name
-from hunter.replica.pixels import pixels_of, pixels_size
-from hunter.replica.stamps import Original, reprocess, stamp, take_apart
+from hunter.replica.pixels import Neighbour, neighbours_of, pixels_of, pixels_size
+from hunter.replica.stamps import Original, reprocess, rows_of, stamp, take_apart
 from hunter.replica.tables import Known
 from pipeline.errors import UnusableData
 from pipeline.types import Star
@@ -317,12 +317,32 @@ class Catalogue:
         self.add(entries, seed)
         return len(entries)
 
-    def add_sky(self, folder: Path, *, stars: int = 40, seed: int = 1, sector: int = 1, **sky: Any) -> "Truth":
-        """Simulate a sector into a folder with `hunter.skies.write_sector`, serve it and return its truth."""
+    def add_sky(
+        self, folder: Path, *, stars: int = 40, seed: int = 1, sector: int = 1, pixels: bool = False, **sky: Any
+    ) -> "Truth":
+        """Simulate a sector into a folder with `hunter.skies.write_sector`, serve it and return its truth.
+
+        With ``pixels`` every star has a target pixel file, made of its light curve when it is asked for, and
+        neighbours that the catalogue knows; where a neighbour makes the dips, it dims in the pixels too.
+        """
         from hunter.skies import write_sector
 
         truth = write_sector(folder, stars=stars, seed=seed, sector=sector, **sky)
-        self.add_folder(folder, seed=seed)
+        if not pixels:
+            self.add_folder(folder, seed=seed)
+            return truth
+        whole = {row.file: row for row in truth.rows if row.expected != "unusable"}
+        source = Sky(folder, {name: neighbours_of(row.kind, row.tic_id, seed) for name, row in whole.items()})
+        entries = [
+            replace(entry, files=(*entry.files, *source.files(entry)), source=source)
+            for entry in _folder_entries(self, folder)
+        ]
+        self.add(entries, seed)
+        for entry in entries:
+            self.add_neighbours({
+                entry.tic + 10_000 * (place + 1): beside.star(entry.star)
+                for place, beside in enumerate(source.fields.get(entry.files[0].name, ()))
+            })  # fmt: skip
         return truth
 
     def add_crowd(
@@ -521,6 +541,28 @@ class Folder:
 
     def read(self, entry: Entry, file: File) -> bytes:
         return self.paths[file.name].read_bytes()
+
+
+@dataclass(frozen=True)
+class Sky:
+    """Light curves as they lie on the disk, and target pixel files made of them."""
+
+    folder: Path
+    fields: Mapping[str, Sequence[Neighbour]]  # by the name of the light curve, the stars beside its target
+
+    def files(self, entry: Entry) -> tuple[File, ...]:
+        """The target pixel file of an observation, where it has one."""
+        (light_curve,) = entry.files
+        if light_curve.name not in self.fields:
+            return ()
+        name = light_curve.name.replace("s_lc.fits", "s_tp.fits")
+        rows = len(rows_of(take_apart((self.folder / light_curve.name).read_bytes())))
+        return (File(name, uri_of(name), pixels_size(rows), "TP", "Target pixel files"),)
+
+    def read(self, entry: Entry, file: File) -> bytes:
+        light_curve = file.name.replace("s_tp.fits", "s_lc.fits")
+        whole = (self.folder / light_curve).read_bytes()
+        return pixels_of(whole, self.fields[light_curve]) if file.subgroup == "TP" else whole
 
 
 def uri_of(name: str) -> str:

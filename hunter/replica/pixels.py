@@ -1,18 +1,28 @@
 """Target pixels made of a light curve: the images whose sum in the aperture is that light curve.
 
 The layout is that of SPOC: PRIMARY, PIXELS (11 columns), APERTURE, TARGET COSMIC RAY, CHECKSUM without DATASUM. The
-star is a round spot that moves as POS_CORR says; there is nothing else in the images but the background.
+star stands where the file's WCS has it and moves as POS_CORR says, its light falls as `pipeline.pixels.prf` has it;
+neighbours stand beside it, and one of them may be the star that dims. All of it is simulated.
 """
 
-from math import ceil
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, cos, radians
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hunter.archives.spoc_writer import BLOCK, CARD, Value, card, ones_complement_sum
 from hunter.replica.stamps import Original, Unit, places_of, rows_of, stamp, take_apart
+from pipeline.types import Star
+
+if TYPE_CHECKING:
+    from pipeline.simulate import Kind
 
 SIDE = 11  # pixels
-SPOT = 1.0  # pixels, standard deviation of the star's image
+SCALE = 0.005657736158444  # degrees a pixel, as `spoc_writer` writes it
+SKY = 150.0  # e-/s in a pixel whose noise is seen: background and readout
 CUBE = f"({SIDE},{SIDE})"
 IN_APERTURE = 2
 OVERHEAD = 28800  # bytes of a file beside the rows of PIXELS
@@ -36,18 +46,50 @@ ROW = np.dtype([(name, ELEMENTS[code], (SIDE, SIDE) if image else ()) for name, 
 COSMIC_RAYS = (("CADENCENO", "J"), ("RAWX", "I"), ("RAWY", "I"), ("COSMIC_RAY", "E"))
 
 
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A star beside the target."""
+
+    column: float  # pixels to the right of the target
+    row: float  # and above
+    share: float  # of the target's mean light
+    dims: bool = False  # whether what varies in the light curve is this star, and the target shines steadily
+
+    def star(self, target: Star) -> Star:
+        """What a catalogue knows of it."""
+        assert target.ra is not None
+        assert target.dec is not None
+        tmag = None if target.tmag is None else round(target.tmag - 2.5 * float(np.log10(self.share)), 3)
+        ra = target.ra - self.column * SCALE / cos(radians(target.dec))
+        return Star(tmag=tmag, ra=ra % 360, dec=target.dec + self.row * SCALE)
+
+
+# far enough to leave some 0.5 % of their light in the aperture's, as CROWDSAP of the simulated files says
+FIELD = (Neighbour(3.4, 2.1, 0.06), Neighbour(-4.2, 1.3, 0.03), Neighbour(1.2, -4.4, 0.1))
+
+
+def neighbours_of(kind: "Kind", tic: int, seed: int) -> tuple[Neighbour, ...]:
+    """The stars beside one of `hunter.skies`: of a blend also the one that makes its dips."""
+    from pipeline.simulate import draw_star
+
+    blend = draw_star(kind, str(tic), seed).blend
+    if blend is None:
+        return FIELD
+    return (Neighbour(blend.column, blend.row, blend.share / (1 - blend.share), dims=True), *FIELD)
+
+
 def pixels_size(rows: int) -> int:
     """Bytes of a target pixel file of so many cadences."""
     return OVERHEAD + BLOCK * ceil(ROW.itemsize * rows / BLOCK)
 
 
-def pixels_of(light_curve: bytes) -> bytes:
-    """The target pixel file that a SPOC light curve was made of."""
+def pixels_of(light_curve: bytes, neighbours: Sequence[Neighbour] = ()) -> bytes:
+    """The target pixel file that a SPOC light curve was made of, and that holds these stars beside the target."""
     original = take_apart(light_curve)
     rows = rows_of(original)
     primary, table, aperture = original.units
     mask = np.frombuffer(aperture.data, ">i4", SIDE * SIDE).reshape(SIDE, SIDE) & IN_APERTURE != 0
-    data = _images(rows, mask).tobytes()
+    data = _images(rows, mask, neighbours).tobytes()
     kept = [table.header[place : place + CARD] for place in range(0, len(table.header), CARD)]
     body = [line for line in kept if not _of_the_table(line)]
     units = (
@@ -61,21 +103,49 @@ def pixels_of(light_curve: bytes) -> bytes:
     return stamp(whole, {"NEXTEND": 3, "CREATOR": "0 TargetPixelExporterPipelineModule"})
 
 
-def _images(rows: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The rows of PIXELS: the flux in the aperture spread over a round spot that moves."""
+def _images(rows: np.ndarray, mask: np.ndarray, neighbours: Sequence[Neighbour]) -> np.ndarray:
+    """The rows of PIXELS: stars that move together, and noise of each pixel that cancels in the aperture."""
+    from pipeline.pixels.prf import TESS_ANALYTIC  # it loads scipy, and most replicas are asked for no pixels
+
     images = np.zeros(len(rows), dtype=ROW)
     for name in ("TIME", "TIMECORR", "CADENCENO", "QUALITY", "POS_CORR1", "POS_CORR2"):
         images[name] = rows[name]
-    row, column = np.mgrid[: float(SIDE), : float(SIDE)] - (SIDE - 1) / 2
-    right, up = (np.nan_to_num(rows[name].astype(np.float64))[:, None, None] for name in ("POS_CORR1", "POS_CORR2"))
-    spot = np.exp(-((column - right) ** 2 + (row - up) ** 2) / (2 * SPOT**2))
-    spot /= spot[:, mask].sum(axis=1)[:, None, None]
+    right, up = (np.nan_to_num(rows[name].astype(np.float64)) + (SIDE - 1) / 2 for name in ("POS_CORR1", "POS_CORR2"))
+
+    def shape(column: float, row: float) -> np.ndarray:
+        return TESS_ANALYTIC.images(right + column, up + row, (SIDE, SIDE)).astype(np.float32)
+
+    def cube(light: np.ndarray | float) -> np.ndarray:
+        return np.asarray(light, dtype=np.float32).reshape(-1, 1, 1)
+
+    inside = np.asarray(rows["SAP_FLUX"], dtype=np.float64)
+    beside = [(star, shape(star.column, star.row)) for star in neighbours]
+    spot = shape(0.0, 0.0)
+    steady = float(np.nanmedian(inside)) if np.isfinite(inside).any() else 0.0
+    mean = steady / float(np.median(spot[:, mask].sum(axis=1)))  # of the target, were it alone
+    dims = next((star for star in neighbours if star.dims), None)
+    flux = np.zeros_like(spot)
+    for star, image in beside:
+        if star is not dims:
+            flux += cube(mean * star.share) * image
+    varies = spot
+    if dims is not None:
+        flux += cube(mean) * spot
+        varies = next(image for star, image in beside if star is dims)
+    light = (inside - flux[:, mask].sum(axis=1)) / varies[:, mask].sum(axis=1)
+    flux += cube(light) * varies
+    # the light curve's own error, shared out as the light and the sky are
+    weight = np.maximum(flux, 0) + np.float32(SKY)
+    weight /= weight[:, mask].sum(axis=1)[:, None, None]
+    error = cube(rows["SAP_FLUX_ERR"]) * np.sqrt(weight)
+    noise = np.random.default_rng(zlib.crc32(rows.tobytes())).standard_normal(flux.shape, dtype=np.float32) * error
+    noise[:, mask] -= noise[:, mask].mean(axis=1)[:, None]
     pixels = int(mask.sum())
-    background = (rows["SAP_BKG"].astype(np.float64) / pixels)[:, None, None] + np.zeros_like(spot)
-    images["FLUX"] = rows["SAP_FLUX"].astype(np.float64)[:, None, None] * spot
-    images["FLUX_ERR"] = rows["SAP_FLUX_ERR"].astype(np.float64)[:, None, None] * np.sqrt(spot)
+    background = np.zeros_like(flux) + cube(rows["SAP_BKG"]) / pixels
+    images["FLUX"] = flux + noise
+    images["FLUX_ERR"] = error
     images["FLUX_BKG"] = background
-    images["FLUX_BKG_ERR"] = (rows["SAP_BKG_ERR"].astype(np.float64) / np.sqrt(pixels))[:, None, None]
+    images["FLUX_BKG_ERR"] = cube(rows["SAP_BKG_ERR"]) / np.sqrt(pixels)
     counts = images["FLUX"] + background
     images["RAW_CNTS"] = np.where(np.isfinite(counts), np.round(np.nan_to_num(counts)), -1)
     return images
