@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, cos, radians
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -68,11 +68,11 @@ class Neighbour:
 FIELD = (Neighbour(3.4, 2.1, 0.06), Neighbour(-4.2, 1.3, 0.03), Neighbour(1.2, -4.4, 0.1))
 
 
-def neighbours_of(kind: "Kind", tic: int, seed: int) -> tuple[Neighbour, ...]:
+def neighbours_of(kind: str, tic: int, seed: int) -> tuple[Neighbour, ...]:
     """The stars beside one of `hunter.skies`: of a blend also the one that makes its dips."""
     from pipeline.simulate import draw_star
 
-    blend = draw_star(kind, str(tic), seed).blend
+    blend = draw_star(cast("Kind", kind), str(tic), seed).blend
     if blend is None:
         return FIELD
     return (Neighbour(blend.column, blend.row, blend.share / (1 - blend.share), dims=True), *FIELD)
