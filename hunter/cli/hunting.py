@@ -368,7 +368,7 @@ def demo(
     home: Annotated[
         Path | None, typer.Option("--home", metavar="DIR", help="Where to hunt; hunter-demo otherwise.")
     ] = None,
-    stars: Annotated[int, typer.Option(min=6, max=2000, help="Simulated stars in the sector.")] = 16,
+    stars: Annotated[int, typer.Option(min=6, max=2000, help="Simulated stars in the sector.")] = 12,
     seed: Annotated[int, typer.Option(help="Another number, another sky.")] = 1,
 ) -> None:
     """Show the whole offline: a replica of MAST releases a simulated sector, the daemon notices and hunts it."""
