@@ -424,9 +424,11 @@ def phase_scan(axes: Axes, document: Document) -> None:
     axes.axhline(line, color=MODEL, linestyle=DASHED, linewidth=1.4, zorder=3)
     lower, upper = axes.get_ylim()
     place = (line - lower) / (upper - lower) + 0.02
-    say(axes, 0.008, place, "- - 3 σ for a look at every phase", color=MODEL, va="bottom")
+    right = at[deepest] > 0.5  # each label on a side of its own
+    away = (0.008, "left") if right else (0.992, "right")
+    say(axes, away[0], place, "- - 3 σ for a look at every phase", color=MODEL, ha=away[1], va="bottom")
     axes.plot([at[deepest]], [sigma[deepest]], marker="o", markersize=6, color=TRANSIT, zorder=5)
-    side = "right" if at[deepest] > 0.5 else "left"
+    side = "right" if right else "left"
     words = f"{sigma[deepest]:.1f} σ at phase {at[deepest]:.3f}"
     edge = float(at[deepest]) + (0.012 if side == "left" else -0.012)
     say(axes, edge, (sigma[deepest] - lower) / (upper - lower), words, color=TRANSIT, ha=side, va="bottom")
