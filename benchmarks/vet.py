@@ -5,7 +5,7 @@
     python benchmarks/vet.py secondaries --number 500            second eclipses of S/N 7, upper limits, hot Jupiters
     python benchmarks/vet.py periods --number 300                eccentric pairs, twins and other wrong periods
     python benchmarks/vet.py shapes --number 500 [--record]      V against U; deviates of size, duration, times, sectors
-    python benchmarks/vet.py speed [--record]                    CPU ms of all flux tests of one signal in 20,000 cadences
+    python benchmarks/vet.py speed [--record]                    CPU ms of all flux tests of a signal, 20,000 cadences
     python benchmarks/vet.py all --number 1000 --seed 20         all of these into vet.json, with fewer of the others
     python benchmarks/vet.py files ../shared/data                findings on the real light curves of truth.csv
 
@@ -503,7 +503,7 @@ def v_and_u(number: int, noise: str, seed: int) -> dict[str, dict[str, int]]:
 
 
 def speed(repeats: int = 10) -> dict[str, float]:
-    """CPU milliseconds of folding one signal in 20,000 cadences and of all its flux tests: the median, and the first."""
+    """CPU milliseconds of folding a signal in 20,000 cadences and of all its flux tests: median and first."""
     cleaned, signal = scene(np.random.default_rng(0), "red", equal, minutes=1.86)
     views = fold(cleaned, signal)
     results: dict[str, float] = {}
