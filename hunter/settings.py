@@ -101,12 +101,12 @@ LIGHT = {
     "health": "hunter.health:HealthSettings",
     "notify": "hunter.notify.settings:NotifySettings",
     "zenodo": "candidates.bundle:ZenodoSettings",
+    "network": "hunter.network.settings:NetworkSettings",
 }
 TABLES = LIGHT | {
     "archive": "hunter.archives.settings:ArchiveSettings",
     "watch": "hunter.archives.settings:WatchSettings",
     "field": "hunter.archives.settings:FieldSettings",
-    "network": "hunter.network.settings:NetworkSettings",
     "files": "hunter.network.settings:FilesSettings",
     "device": "hunter.device:DeviceSettings",
     "clean": "pipeline.clean:CleanSettings",

@@ -473,10 +473,9 @@ def _send(settings: Any, bundle: Any, url: str, token: str, publish: bool) -> di
     import dataclasses
 
     from hunter.network.door import Door
-    from hunter.settings import load
     from hunter.zenodo import Zenodo
 
-    door = Door(load(str(settings.home)).network)
+    door = Door(settings.network)
     try:
         return dataclasses.asdict(Zenodo(door, url, token).send(bundle, publish, say))
     finally:
