@@ -293,7 +293,7 @@ def _refused_by_catalogues(document: Document, ask: Ask, also: Sequence[Listed])
             if row.same_star:
                 said.append(f"{row.name} is of its star and has no period to compare: look at it by hand")
         elif same_period(period, row.period_days):
-            told = f"{row.name} ({where}) has a period of {row.period_days:.5g} d against {period:.5g} d"
+            told = f"{row.name} ({where}) has a period of {row.period_days:.7g} d against {period:.7g} d"
             said.append(f"{told}: it is listed already; --flag newparams adds values to it")
     for match in known["matches"]:
         if match["side"] == "against" and match["source"] not in OBJECTS:

@@ -112,7 +112,7 @@ def write(rows: Sequence[Mapping[str, Any]], form: str, origin: str) -> bytes:
     """
     from astropy.table import MaskedColumn, Table  # half a second, and only these two formats need it
 
-    table = Table(meta={"description": f"Transit candidates by {origin}", "values": "asymmetric errors, 16/50/84 %"})
+    table = Table(meta={"description": f"Transit candidates by {origin}"})
     for column in COLUMNS:
         values = [row.get(column.name) for row in rows]
         table[column.name] = MaskedColumn(
