@@ -49,7 +49,16 @@ def closer_data(
         "raw": _ppm(raw),
         "periods": [float(f"{value:.6g}") for value in period],
         "power": [round(float(value), 2) for value in power],
+        "scan": _scan(document["folded"]),
     }
+
+
+def _scan(folded: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The dip at every phase in sigmas, and the line that noise does not cross; None where it was not measured."""
+    phases = folded["phases"] if folded["status"] == "done" else None
+    if phases is None:
+        return None
+    return {"phase": phases["phase"], "sigma": phases["sigma"], "line": round(phases["threshold_sigma"], 2)}
 
 
 def _averaged(values: Floats, together: int) -> Floats:

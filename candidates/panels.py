@@ -29,7 +29,16 @@ from candidates.drawing import (
     trapezoid,
 )
 from candidates.evidence import LOCAL_HALF_WIDTH, Dip, dip
-from candidates.wording import depth_text, note_text, shades, significance, validation_text
+from candidates.wording import (
+    apart_text,
+    depth_text,
+    note_text,
+    scenario_text,
+    shades,
+    short,
+    significance,
+    validation_text,
+)
 from pipeline.ephemeris import cycle, phase, transit_mask
 from pipeline.types import CleanedLightCurve, Floats, FoldedViews, SearchResult, TransitSignal
 
@@ -466,7 +475,7 @@ LEAST_SHOWN = 1e-6  # probability at the left end of the bars
 def false_positive(bars: Axes, scenarios: Axes, document: Document) -> None:
     """FPP and NFPP with their errors against the published cuts; how the probability is split over the scenarios."""
     block = document["validation"]
-    heading(bars, validation_text(block))
+    heading(bars, short(validation_text(block), 88))
     bars.set_xscale("log")
     bars.set_xlim(LEAST_SHOWN, 1)
     bars.set_ylim(-0.6, 1.6)
@@ -485,17 +494,17 @@ def false_positive(bars: Axes, scenarios: Axes, document: Document) -> None:
             ends = np.clip(shown * 10.0 ** np.array([-dex, dex]), LEAST_SHOWN, 1.0)
             bars.plot(ends, [y, y], color=INK, linewidth=2.5, zorder=4)
     best = sorted(block["scenarios"].items(), key=lambda item: -(item[1]["probability"] or 0.0))[:6]
-    heading(scenarios, "Scenarios", "the most probable of each kind")
+    heading(scenarios, "Scenarios", apart_text(block))
     scenarios.set_xscale("log")
     scenarios.set_xlim(LEAST_SHOWN, 1)
     scenarios.set_ylim(len(best) - 0.4, -0.6)
-    scenarios.set_yticks(range(len(best)), [f"{name} {one['host']}".strip()[:34] for name, one in best])
+    scenarios.set_yticks(range(len(best)), [short(scenario_text(name, one["host"]), 58) for name, one in best])
     for place, (_, one) in enumerate(best):
         chance = max(one["probability"] or 0.0, LEAST_SHOWN)
         scenarios.barh(place, chance - LEAST_SHOWN, left=LEAST_SHOWN, height=0.6, color=CLOUD, zorder=2)
         if one["probability"] is not None:
             left = chance < 0.03
-            scenarios.text(chance * (1.2 if left else 0.8), place, f"{one['probability']:.2g}", va="center",
+            scenarios.text(chance * (1.2 if left else 0.8), place, f"{one['probability']:.3g}", va="center",
                            ha="left" if left else "right", fontsize=SMALL, color=INK, zorder=5)  # fmt: skip
     scenarios.set_xlabel("probability", fontsize=SIZE)
 

@@ -128,7 +128,7 @@ def draw_sheet(
     if several:
         panels.sectors(panel(5, 0.752, RIGHT), document)
     if judged:
-        panels.false_positive(panel(-1, LEFT, 0.475), panel(-1, 0.68, RIGHT), document)
+        panels.false_positive(panel(-1, LEFT, 0.36), panel(-1, 0.68, RIGHT), document)
     if surroundings is not None and sector is not None:
         _pixels(panel, surroundings, sector)
     for column in columns:

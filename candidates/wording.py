@@ -65,6 +65,11 @@ STARS = {
     "rr_lyrae_cepheid": "RR Lyrae or Cepheid pulsation",
     "quiet": "quiet",
 }
+BODIES = {
+    "EBx2P": "twin binary at twice the period",
+    "EB": "eclipsing binary",
+    "TP": "planet",
+}  # ends of scenario names
 BANDS = {
     "validated": "validated as a planet",
     "likely_planet": "likely a planet",
@@ -152,6 +157,21 @@ def short(text: str, length: int) -> str:
     cut = text[: length - 1]
     word = cut.rfind(" ")
     return (cut[:word] if word > 0.6 * length else cut) + "…"
+
+
+def scenario_text(name: str, host: str) -> str:
+    """A scenario by its code and in words: ``BEB: eclipsing binary, an unresolved background star``."""
+    code = name.split()[0]
+    body = next((words for end, words in BODIES.items() if code.endswith(end)), "")
+    return f"{code}: {', '.join(part for part in (body, host) if part)}"
+
+
+def apart_text(block: Mapping[str, Any]) -> str:
+    """What stands beside the false-positive probability and is never mixed into it."""
+    reliability, planet = block["artifact"]["reliability"], block["planet_probability"]
+    if planet is None or reliability is None:
+        return ""
+    return f"reliability {reliability:.3f}, so planet {planet:.3f}"
 
 
 def note_text(text: str) -> str:

@@ -32,6 +32,7 @@ from candidates.rows import index_row
 from candidates.wording import (
     decision_lines,
     measured,
+    scenario_text,
     signal_rows,
     significant,
     unknown_lines,
@@ -538,7 +539,7 @@ JUDGED = {
     "scenarios": {
         name: {"probability": chance, "ln_evidence": -1.0, "ln_evidence_err": 0.1, "effective_samples": 900.0,
                "host": "target"}
-        for name, chance in (("planet", 0.998), ("eb", 2e-3), ("neb", 1e-5))
+        for name, chance in (("TP", 0.998), ("EBx2P", 2e-3), ("NEB 12", 1e-5))
     },
     "artifact": {"reliability": 0.99, "source": "simulated"},
     "variability": {"probability": 0.01, "source": "simulated"},
@@ -552,6 +553,7 @@ def test_sectors_and_scenarios_have_panels_only_where_there_are_some(sky, portra
     validate(found.document)
     assert Image.open(io.BytesIO(sheet_of(sky, found))).height > Image.open(io.BytesIO(sheet)).height
     assert validation_text(JUDGED) == "FPP 0.002 ± 0.10 dex, NFPP 1e-05 ± 0.30 dex: validated as a planet"
+    assert scenario_text("SEBx2P", "a companion") == "SEBx2P: twin binary at twice the period, a companion"
     page = render_page(found, sheet)
     for text in ("FPP 0.002", "depth in sector 26", "rotation with spots"):
         assert text in page

@@ -71,7 +71,15 @@
     spectrum = chart("closer-spectrum", "period, days", "signal-to-noise", [{ label: "S/N", stroke: ink, width: 1 }],
       [data.periods, data.power], { scales: { x: { time: false, distr: 3, range: [data.periods[0], data.periods[data.periods.length - 1]] } } });
   }
-  function all() { drawCurve(); drawFold(); drawSpectrum(); }
+  function drawScan() {
+    if (!data.scan) { document.getElementById("closer-scan").textContent = "no phase is seen in two orbits"; return; }
+    var line = data.scan.phase.map(function () { return data.scan.line; });
+    chart("closer-scan", "phase, periods from mid-transit", "depth over its error",
+      [{ label: "σ", stroke: ink, width: 1, points: { show: false } },
+        { label: "3 σ for a look at every phase", stroke: mark, width: 1, dash: [8, 5], points: { show: false } }],
+      [data.scan.phase, data.scan.sigma, line]);
+  }
+  function all() { drawCurve(); drawFold(); drawSpectrum(); drawScan(); }
   document.getElementById("closer-flux").addEventListener("change", drawCurve);
   ["closer-factor", "closer-shift", "closer-near"].forEach(function (id) {
     document.getElementById(id).addEventListener("change", drawFold);
