@@ -5,6 +5,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -108,6 +109,30 @@ def trapezoid(position: Floats, depth: float, total: float, flat: float) -> Floa
     """A trapezoid dip: ``total`` wide at the top, ``flat`` wide at the bottom, in the unit of the position."""
     slope = max(total - flat, 1e-9) / 2
     return -depth * np.clip((total / 2 - np.abs(position)) / slope, 0.0, 1.0)
+
+
+class FittedCurve(Protocol):
+    """The model of a transit fit, as `pipeline.fit` gives it."""
+
+    @property
+    def at(self) -> Floats:
+        """(m,) hours from mid-transit."""
+        ...
+
+    @property
+    def low(self) -> Floats:
+        """(m,) 16th percentile of the model, a fraction, 0 beside the transit."""
+        ...
+
+    @property
+    def middle(self) -> Floats:
+        """(m,) median."""
+        ...
+
+    @property
+    def high(self) -> Floats:
+        """(m,) 84th percentile."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from candidates.drawing import (
     TOWARDS,
     TRANSIT,
     BrokenTime,
+    FittedCurve,
     averages,
     clean_text,
     compress_peaks,
@@ -275,8 +276,14 @@ def close_up(axes: Axes, near: Dip, bins: int, duration: float) -> tuple[Floats,
     return averages(near.since * duration * HOURS, near.flux, np.linspace(-half, half, bins + 1))
 
 
-def transit(axes: Axes, views: FoldedViews, signal: TransitSignal, document: Document) -> None:
-    """The transit itself: cadences, averages, the search's box and the trapezoid through the fold."""
+def transit(
+    axes: Axes,
+    views: FoldedViews,
+    signal: TransitSignal,
+    document: Document,
+    curve: FittedCurve | None = None,
+) -> None:
+    """The transit itself: cadences, averages, the search's box and the fitted model, or else a trapezoid."""
     near = dip(views.light_curve, signal)
     x, y, error = close_up(axes, near, 60, signal.duration)
     factor = flux_axis(axes, fold_limits(signal.depth, y, error))
@@ -289,7 +296,15 @@ def transit(axes: Axes, views: FoldedViews, signal: TransitSignal, document: Doc
     axes.plot(fine, box * factor, color=TRANSIT, linestyle=DASHED, linewidth=1.5, zorder=5, label="search")
     folded = document["folded"]
     fitted = folded["trapezoid"] if folded["status"] == "done" else None
-    if fitted is not None:
+    if curve is not None:
+        converged = document["fit"]["status"] == "done"
+        if converged:  # without convergence no error is shown
+            axes.fill_between(
+                curve.at, curve.low * factor, curve.high * factor, color=MODEL, alpha=0.3, linewidth=0, zorder=5
+            )
+        words = "fit and its 68 %" if converged else "fit, not converged"
+        axes.plot(curve.at, curve.middle * factor, color=MODEL, linewidth=2, zorder=6, label=words)
+    elif fitted is not None:
         length = fitted["duration_hours"]
         drawn = trapezoid(fine - fitted["late_hours"], fitted["depth_ppm"] / PPM, length, length * fitted["flat"])
         axes.plot(fine, drawn * factor, color=MODEL, linewidth=2, zorder=6, label="trapezoid")

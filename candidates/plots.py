@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from candidates import panels, pixel_panels
-from candidates.drawing import AGAINST, DPI, GREY, INK, SIZE, TOWARDS, WIDTH, Column, clean_text, style
+from candidates.drawing import AGAINST, DPI, GREY, INK, SIZE, TOWARDS, WIDTH, Column, FittedCurve, clean_text, style
 from candidates.field_block import host_rows
 from candidates.wording import (
     SHADING,
@@ -25,6 +25,7 @@ from candidates.wording import (
     data_lines,
     decision_lines,
     explanation_text,
+    fitted_rows,
     known_lines,
     made_by,
     note_text,
@@ -63,6 +64,7 @@ def draw_sheet(
     result: SearchResult,
     views: FoldedViews,
     surroundings: Surroundings | None = None,
+    curve: FittedCurve | None = None,
 ) -> Sheet:
     """Draw everything about one candidate on one sheet.
 
@@ -79,6 +81,8 @@ def draw_sheet(
         For the folds.
     surroundings : Surroundings, optional
         For the pixels; without them the sheet has no images.
+    curve : FittedCurve, optional
+        The fitted model; without it a trapezoid is drawn through the fold.
 
     Returns
     -------
@@ -118,7 +122,7 @@ def draw_sheet(
     panels.light_curves(panel(0, LEFT, RIGHT), panel(1, LEFT, RIGHT), cleaned, signal)
     panels.periodogram(panel(2, LEFT, 0.475), result, document)
     panels.whole_orbit(panel(2, 0.547, RIGHT), views, signal, document)
-    panels.transit(panel(3, LEFT, 0.345), views, signal, document)
+    panels.transit(panel(3, LEFT, 0.345), views, signal, document, curve)
     panels.odd_even(panel(3, 0.412, 0.544), panel(3, 0.556, 0.688), views, signal, document)
     panels.secondary(panel(3, 0.752, RIGHT), views, signal, document)
     panels.half_orbit(panel(4, LEFT, 0.345), views, signal)
@@ -194,6 +198,8 @@ def _texts(document: Mapping[str, Any]) -> tuple[Column, ...]:
     signal = Column(20, 470)
     signal.heading("Signal")
     for name, value in signal_rows(document):
+        signal.pair(name, value)
+    for name, value in fitted_rows(document):
         signal.pair(name, value)
     signal.pair("the star itself", variability_text(document))
     signal.gap()

@@ -21,7 +21,7 @@ import numpy as np
 from state.status import StateError
 
 
-def digest_sheet(evidence, cleaned, result, views, surroundings):
+def digest_sheet(evidence, cleaned, result, views, surroundings, curve=None):
     """A small PNG that shows the sha256 of everything the real sheet is drawn from, its times aside.
 
     Drawing takes a second of processor time, and one life in twelve does it. This sheet is stricter than the real

@@ -18,6 +18,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.collections import PolyCollection
+from matplotlib.figure import Figure
 from PIL import Image
 
 from candidates import publish
@@ -25,12 +27,14 @@ from candidates.closer import closer_data
 from candidates.drawing import BrokenTime, averages, clean_text, compress_peaks, thin, wrap
 from candidates.evidence import build_evidence, candidate_name, dip, to_json
 from candidates.page import curve_path, render_index, render_page, script_data
+from candidates.panels import transit
 from candidates.plots import draw_sheet
 from candidates.portrait_block import extremes
 from candidates.reading import BadEvidence, parse, read, schema, validate
 from candidates.rows import index_row
 from candidates.wording import (
     decision_lines,
+    fitted_rows,
     measured,
     scenario_text,
     signal_rows,
@@ -557,6 +561,23 @@ def test_sectors_and_scenarios_have_panels_only_where_there_are_some(sky, portra
     page = render_page(found, sheet)
     for text in ("FPP 0.002", "depth in sector 26", "rotation with spots"):
         assert text in page
+
+
+def test_a_fitted_model_is_drawn_in_place_of_the_trapezoid_and_its_band_only_where_it_converged(sky, portrayed):
+    hours = np.linspace(-5, 5, 101)
+    dips = [-depth * (np.abs(hours) < 1.4) for depth in (1.3e-3, 1.2e-3, 1.1e-3)]
+    curve = SimpleNamespace(at=hours, low=dips[0], middle=dips[1], high=dips[2])
+    one = {"unit": "Earth radii", "median": 3.9, "minus": 0.11, "plus": 0.2}
+    for status, bands in (("done", 1), ("not_converged", 0)):
+        document = evidence_of(sky, portrait=portrayed).document
+        document["fit"] = {"status": status, "parameters": {}, "derived": {"planet_radius_earth": one}}
+        axes = Figure().add_axes((0.1, 0.1, 0.8, 0.8))
+        transit(axes, sky.views, sky.signal, document, curve)
+        drawn = [line for line in axes.lines if len(line.get_xdata()) == hours.size]
+        assert len(drawn) == 1
+        np.testing.assert_allclose(drawn[0].get_ydata(), 1e6 * dips[1])
+        assert sum(isinstance(part, PolyCollection) for part in axes.collections) == bands
+        assert fitted_rows(document) == [("fitted radius", "3.90 +0.20 −0.11 Earth radii")] * bands
 
 
 def test_another_signal_gives_another_sheet(sheet):
