@@ -65,7 +65,7 @@ SECTOR_KEY = re.compile(r"^(?P<id>\S+) s(?P<sector>\d+)$")  # "261136679 s0001":
 OFFLINE = "no catalogue was asked: nothing leaves the machine without a person's command"
 NO_CONFIRMATION = 'no second search was asked for: [search] confirm is "none"'
 NO_EXPLANATION = "no explanation was asked for"
-NO_FIT = "this version of the hunter fits no transit model"
+NO_FIT = "no fit was asked for"
 NO_VALIDATION = "this version of the hunter computes no false-positive probability"
 
 
@@ -612,6 +612,9 @@ def verdict(
     for block, title in (("fit", "transit fit"), ("validation", "false-positive probability"), ("known", "catalogues")):
         if blocks[block]["status"] == Verdict.NOT_RUN:
             say("unknown", f"{title} not run: {blocks[block]['reason']}")
+    if blocks["fit"]["status"] in ("error", "not_converged"):
+        said = "ended in an error" if blocks["fit"]["status"] == "error" else "has not converged"
+        say("unknown", f"transit fit {said}: {blocks['fit']['reason']}")
     known = blocks["known"]
     for match in known.get("matches", ()):
         if match["side"] is not None:

@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from candidates import wording
+from candidates.fit_block import fit_rows
 from candidates.review import DECISIONS, command
 from candidates.rows import Row, ranked, row_of_record
 from pipeline.types import Evidence
@@ -65,7 +66,12 @@ def _policy(*scripts: str) -> str:
     )
 
 
-def render_page(evidence: Evidence, sheet: bytes, closer: Mapping[str, Any] | None = None) -> str:
+def render_page(
+    evidence: Evidence,
+    sheet: bytes,
+    closer: Mapping[str, Any] | None = None,
+    pictures: Sequence[tuple[str, bytes]] = (),
+) -> str:
     """The page of one candidate.
 
     Parameters
@@ -75,6 +81,8 @@ def render_page(evidence: Evidence, sheet: bytes, closer: Mapping[str, Any] | No
         The PNG of :func:`candidates.plots.draw_sheet`; it is put into the page.
     closer : mapping, optional
         From :func:`candidates.closer.closer_data`; without it the page has no charts.
+    pictures : sequence of (words, PNG)
+        Of the transit fit, from :func:`candidates.fit_panels.fit_pictures`.
 
     Returns
     -------
@@ -97,6 +105,8 @@ def render_page(evidence: Evidence, sheet: bytes, closer: Mapping[str, Any] | No
             explanation=wording.explanation_text(document["explanation"]),
             shading=wording.SHADING,
             seen=seen_views(document),
+            fit_rows=fit_rows(document["fit"]),
+            fit_pictures=[(words, base64.b64encode(png).decode()) for words, png in pictures],
             decisions_made=wording.decision_lines(document),
             reference=wording.reference_text(document),
             validation=wording.validation_text(document["validation"]),

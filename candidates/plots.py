@@ -137,7 +137,7 @@ def draw_sheet(
         _pixels(panel, surroundings, sector)
     for column in columns:
         column.draw(figure, above, total)
-    return Sheet(_png(canvas), _pdf(figure, document))
+    return Sheet(palette_png(canvas), _pdf(figure, document))
 
 
 def _pixels(panel: Callable[[int, float, float], Axes], surroundings: Surroundings, sector: SectorPixels) -> None:
@@ -155,7 +155,7 @@ def _pixels(panel: Callable[[int, float, float], Axes], surroundings: Surroundin
     pixel_panels.sky(panel(6, 0.785, RIGHT), surroundings.pixels, sector)
 
 
-def _png(canvas: FigureCanvasAgg) -> bytes:
+def palette_png(canvas: FigureCanvasAgg) -> bytes:
     """The canvas as a PNG with a palette: a third of the bytes of full colour, the same to the eye."""
     canvas.draw()
     picture = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())

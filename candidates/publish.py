@@ -14,13 +14,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from candidates.evidence import to_json
 from candidates.files import Step, fsync_folder, nothing, safe_name, sha256_of, write_durably, write_synced
 from candidates.rows import complete
 from pipeline.surroundings import Surroundings
 from pipeline.types import CleanedLightCurve, Evidence, FoldedViews, SearchResult
+
+if TYPE_CHECKING:
+    from pipeline.fit.result import TransitFit
 
 STAGING = ".staging"
 KINDS = ("png", "pdf", "html", "json")  # in the order in which they appear: the JSON, which names the case, last
@@ -131,6 +134,7 @@ def stage(
     surroundings: Surroundings | None,
     token: str,
     step: Step = nothing,
+    fit: "TransitFit | None" = None,
 ) -> Staged:
     """Render evidence, sheet and page to staging names and put them on the disk.
 
@@ -145,6 +149,8 @@ def stage(
     step : callable
         Called with ``"sheet drawn"``, ``"page rendered"`` and, for each file, the boundaries of
         :func:`candidates.files.write_synced`; last with ``"staged"``.
+    fit : TransitFit, optional
+        Its pictures go into the page.
 
     Raises
     ------
@@ -161,7 +167,13 @@ def stage(
     document = to_json(evidence.document)
     sheet = draw_sheet(evidence, cleaned, result, views, surroundings)
     step("sheet drawn")
-    page = render_page(evidence, sheet.png, closer_data(evidence.document, cleaned, result, views)).encode("utf-8")
+    pictures = []
+    if fit is not None:
+        from candidates.fit_panels import fit_pictures
+
+        pictures = fit_pictures(fit)
+    closer = closer_data(evidence.document, cleaned, result, views)
+    page = render_page(evidence, sheet.png, closer, pictures).encode("utf-8")
     step("page rendered")
     return stage_files(
         folder, evidence.name, {"json": document, "png": sheet.png, "pdf": sheet.pdf, "html": page}, token, step

@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from candidates.evidence import build_evidence, candidate_name, confirmation_block
+from candidates.fit_block import fit_block
 from candidates.publish import Staged, stage
 from candidates.wording import confirmation_text
 from hunter import confirming
 from hunter.archives.base import Archive, Fetched
 from hunter.checkpoints import Item, Kept, Memory, digest_of, files_of
 from hunter.known import known_block
+from hunter.notebooks import FileNotebook
 from hunter.outcomes import Failure, judge
 from hunter.settings import Settings
 from models.inputs import SignalInputs
@@ -28,12 +30,14 @@ from models.scorer import Scorer
 from pipeline import clean as cleaning
 from pipeline import confirm as second
 from pipeline import features as describing
+from pipeline import fit as fitting
 from pipeline import fold as folding
 from pipeline import search as searching
 from pipeline import surroundings as around
 from pipeline import vet as vetting
 from pipeline.confirm import Confirmation
 from pipeline.disposition import decide
+from pipeline.fit import TransitFit
 from pipeline.limb_darkening import Band
 from pipeline.portrait import Portrait, portray
 from pipeline.surroundings import Surroundings
@@ -54,7 +58,8 @@ from state.status import Status
 from state.store import CandidateRow, Claim, PhaseRun, SignalRow
 
 SIGNAL_COLUMNS = {item.name for item in fields(SignalRow)}  # the database keeps less of a signal than the evidence
-PHASES = ("fetch", "clean", "search", "confirm", "fold", "vet", "score", "field", "publish")
+NO_FIT = 'fits are switched off: [fit] sampler is "none"'
+PHASES = ("fetch", "clean", "search", "confirm", "fold", "vet", "score", "field", "fit", "publish")
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +167,19 @@ def hunt(claims: Sequence[Claim], tools: Tools, settings: Settings, memory: Memo
             settings.pixels,
         )
 
+    def notebook(item: Item) -> FileNotebook:
+        """The chain of a fit, in the cache beside what is stored of the target."""
+        folder = memory.folder / f"{item[0] // 1000:06d}"
+        token = next(claim.token for claim in claims if claim.id == item[0])
+        return FileNotebook(folder / f"fit.{item[0]}.{item[1]}.chain.npz", str(token), tools.step)
+
+    def fit(
+        item: Item, cleaned: CleanedLightCurve, views: FoldedViews, result: SearchResult, fetched: Fetched
+    ) -> TransitFit:
+        signal = signal_of(result, item)
+        others = [other for other in result.signals if other is not signal and other.alias_of is None]
+        return posterior(cleaned, views, signal, fetched.star, others, settings, notebook(item))
+
     def versions(phase: str, version: int, *tables: str) -> str:
         return digest_of(phase, version, settings.digest(*tables))
 
@@ -216,6 +234,16 @@ def hunt(claims: Sequence[Claim], tools: Tools, settings: Settings, memory: Memo
         {i: (cleaned[whole(i)], found[whole(i)], fetched[whole(i)], fields[whole(i)]) for i in survivors},
         look_around,
     )
+    fits: dict[Item, Kept] = {}
+    if settings.fit.sampler != "none":
+        fits = each(
+            "fit",
+            versions("fit", fitting.VERSION, "fit"),
+            {i: (cleaned[whole(i)], views[i], found[whole(i)], fetched[whole(i)]) for i in surroundings},
+            fit,
+        )
+        for item in fits:
+            notebook(item).remove()  # what the chain gave is stored
 
     for claim in claims:
         if claim.id in memory.lost:
@@ -223,7 +251,7 @@ def hunt(claims: Sequence[Claim], tools: Tools, settings: Settings, memory: Memo
         try:
             ending = conclude(
                 claim, tools, settings, memory, fetched, cleaned, found, confirmations, views, findings, scores,
-                surroundings,
+                surroundings, fits,
             )  # fmt: skip
         except Exception as error:
             failure = judge(error, "publish", claim.deferrals)
@@ -244,6 +272,7 @@ def conclude(
     findings: Mapping[Item, Kept],
     scores: Mapping[Item, Kept],
     surroundings: Mapping[Item, Kept],
+    fits: Mapping[Item, Kept],
 ) -> Ending:
     """Decide the outcome of one target, and stage the pages of its candidates."""
     failure = memory.failures.get(claim.id)
@@ -297,6 +326,7 @@ def conclude(
                 score=scores[item].get(),
                 run=run_block(tools, settings, memory, claim),
                 name=name,
+                fit=fit_block(fits[item].get() if item in fits else NO_FIT),
                 known=known_block(settings, target, signal, tools.now()),
                 confirmation=confirmations[item].get() if item in confirmations else None,
                 explanation=explanation(
@@ -317,6 +347,7 @@ def conclude(
                 surroundings[item].get(),
                 f"{claim.id}-{claim.token}",
                 tools.step,
+                fits[item].get() if item in fits else None,
             )
             unfinished.callback(pages.discard)
             staged.append(pages)
@@ -430,6 +461,24 @@ def portrait(
         return portray(cleaned, views, signal, star, settings)
     except Exception as error:
         return f"{type(error).__name__}: {error}"
+
+
+def posterior(
+    cleaned: CleanedLightCurve,
+    views: FoldedViews,
+    signal: TransitSignal,
+    star: Star,
+    others: Sequence[TransitSignal],
+    settings: Settings,
+    notebook: FileNotebook,
+) -> TransitFit:
+    """The fit of one signal; a candidate is published even where it breaks, and says so."""
+    try:
+        return fitting.fit(cleaned, views, signal, star, others, settings.fit, notebook)
+    except OSError:
+        raise  # of the disk, which is no matter of the fit
+    except Exception as error:
+        return TransitFit("error", f"{type(error).__name__}: {error}")
 
 
 def second_opinion(

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 import pipeline.contamination
+import pipeline.fit.result
 import pipeline.pixels.evidence
 import pipeline.surroundings
 import pipeline.types
@@ -39,7 +40,7 @@ NOUNS: dict[str, type] = {
     for name, thing in vars(pipeline.types).items()
     if isinstance(thing, type) and (dataclasses.is_dataclass(thing) or issubclass(thing, StrEnum))
 } | {"Fetched": Fetched, "Confirmation": Confirmation}
-_FIELD = (pipeline.pixels.evidence, pipeline.contamination, pipeline.surroundings)
+_FIELD = (pipeline.pixels.evidence, pipeline.contamination, pipeline.surroundings, pipeline.fit.result)
 NOUNS |= {noun.__name__: noun for module in _FIELD for noun in module.NOUNS}
 
 

@@ -115,6 +115,7 @@ TABLES = LIGHT | {
     "fold": "pipeline.fold:FoldSettings",
     "vet": "pipeline.vet:VetSettings",
     "pixels": "pipeline.pixels.settings:PixelSettings",
+    "fit": "pipeline.fit.settings:FitSettings",
     "known": "hunter.known:KnownSettings",
     "drift": "models.drift:DriftSettings",
     "logs": "hunter.logs:LogSettings",
@@ -122,7 +123,7 @@ TABLES = LIGHT | {
     "daemon": "hunter.schedule:DaemonSettings",
 }
 # what decides a target's result, beside its files: another value asks for another hunt
-DECISIVE = ("hunt", "archive", "clean", "detrend", "search", "search.confirm", "fold", "vet", "pixels", "score")
+DECISIVE = ("hunt", "archive", "clean", "detrend", "search", "search.confirm", "fold", "vet", "pixels", "score", "fit")
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,10 @@ from state.store import Claim, End, State
 
 Report = Callable[[str, Any], None]
 IDLE = 0.3  # seconds between looks into an empty queue
-LIBRARIES = ("numpy", "scipy", "numba", "jax", "torch", "astropy", "matplotlib", "sqlalchemy", "transitleastsquares")
+LIBRARIES = (
+    "numpy", "scipy", "numba", "jax", "torch", "astropy", "matplotlib", "sqlalchemy", "transitleastsquares", "emcee",
+    "exoplanet-core",
+)  # fmt: skip
 
 
 @dataclass(slots=True)

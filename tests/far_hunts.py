@@ -27,6 +27,7 @@ IMPATIENT = {
     "engine.heartbeat_seconds": 3600.0,
     "engine.lease_seconds": 7200.0,
     "compute.workers": 1,
+    "fit.sampler": "none",
 }
 
 

@@ -30,6 +30,7 @@ QUICK = {
     "search.templates": ["box"],
     "search.max_signals": 1,
     "search.scrambles": 0,
+    "fit.sampler": "none",
     "detrend.method": "none",
     "engine.heartbeat_seconds": 3600.0,
     "engine.lease_seconds": 7200.0,

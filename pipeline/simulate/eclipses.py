@@ -130,10 +130,17 @@ def disc(separation: Floats, radius_ratio: float, limb_darkening: tuple[float, f
     light = np.ones_like(separation)
     touching = separation < 1 + radius_ratio
     behind = np.ascontiguousarray(separation[touching])
-    # within 3e-16 below equality exoplanet-core 0.3.1 misses 2 pi / 3 of the linear term; equality itself is right
-    behind[np.abs(behind - radius_ratio) < 1e-12] = radius_ratio
-    light[touching] = quad_solution_vector(behind, np.full_like(behind, radius_ratio)) @ weights
+    light[touching] = solution(behind, np.full_like(behind, radius_ratio)) @ weights
     return light
+
+
+def solution(separation: Floats, radius_ratio: Floats) -> Floats:
+    """Light left in each of the three terms of quadratic limb darkening, (n, 3), of pairs of discs, (n,)."""
+    # within 3e-16 below equality exoplanet-core 0.3.1 misses 2 pi / 3 of the linear term; equality itself is right
+    return quad_solution_vector(
+        np.where(np.abs(separation - radius_ratio) < 1e-12, radius_ratio, separation),
+        np.ascontiguousarray(radius_ratio),
+    )
 
 
 def exposure_mean(model: Callable[[Floats], Floats], time: Floats, exposure: float) -> Floats:
