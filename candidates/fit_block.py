@@ -87,3 +87,19 @@ def fit_rows(block: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("fitted", f"{block['points']} cadences; they scatter by {block['residual_ppm']:.0f} ppm about the fit")
     )
     return rows
+
+
+FITTED = (
+    ("parameters", "radius_ratio", "fitted Rp/R*"),
+    ("parameters", "impact_parameter", "impact parameter"),
+    ("parameters", "duration_hours", "fitted duration"),
+    ("derived", "planet_radius_earth", "fitted radius"),
+)
+
+
+def fitted_rows(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The fit in few rows of name and value with its 68 % on either side; none where it has not converged."""
+    fit = document["fit"]
+    if fit["status"] != "done":
+        return []
+    return [(words, with_errors(fit[part][name])) for part, name, words in FITTED if name in fit[part]]

@@ -19,13 +19,13 @@ from PIL import Image
 from candidates import panels, pixel_panels
 from candidates.drawing import AGAINST, DPI, GREY, INK, SIZE, TOWARDS, WIDTH, Column, FittedCurve, clean_text, style
 from candidates.field_block import host_rows
+from candidates.fit_block import fitted_rows
 from candidates.wording import (
     SHADING,
     SYMBOLS,
     data_lines,
     decision_lines,
     explanation_text,
-    fitted_rows,
     known_lines,
     made_by,
     note_text,

@@ -150,7 +150,7 @@ def stage(
         Called with ``"sheet drawn"``, ``"page rendered"`` and, for each file, the boundaries of
         :func:`candidates.files.write_synced`; last with ``"staged"``.
     fit : TransitFit, optional
-        Its pictures go into the page.
+        Its model is drawn on the sheet, its pictures go into the page.
 
     Raises
     ------
@@ -165,7 +165,7 @@ def stage(
     from candidates.plots import draw_sheet
 
     document = to_json(evidence.document)
-    sheet = draw_sheet(evidence, cleaned, result, views, surroundings)
+    sheet = draw_sheet(evidence, cleaned, result, views, surroundings, None if fit is None else fit.curve)
     step("sheet drawn")
     pictures = []
     if fit is not None:

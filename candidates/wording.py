@@ -502,31 +502,6 @@ def variability_text(document: Document) -> str:
     return f"{said} (learnt from simulated stars)"
 
 
-FITTED = (
-    ("parameters", "radius_ratio", "fitted Rp/R*"),
-    ("parameters", "impact_parameter", "impact parameter"),
-    ("parameters", "duration_hours", "fitted duration"),
-    ("derived", "planet_radius_earth", "fitted radius"),
-)
-
-
-def fitted_rows(document: Document) -> list[tuple[str, str]]:
-    """The fit in few rows of name and value with its 68 % on either side; none where it has not converged."""
-    fit = document["fit"]
-    if fit["status"] != "done":
-        return []
-    found = [(words, fit[part][name]) for part, name, words in FITTED if name in fit[part]]
-    return [(words, interval(one["median"], one["minus"], one["plus"], one["unit"])) for words, one in found]
-
-
-def interval(median: float, minus: float, plus: float, unit: str) -> str:
-    """``0.0538 +0.0012 −0.0009``: the smaller side decides the digits."""
-    least = min(minus, plus)
-    places = min(decimals_of(least), 12) if least > 0 else 4
-    tail = f" {unit}" if unit and unit != "1" else ""
-    return f"{median:.{places}f} +{plus:.{places}f} −{minus:.{places}f}{tail}"
-
-
 def validation_text(block: Mapping[str, Any]) -> str:
     """The false-positive probability with its error, in a line."""
     if block["status"] in ("not_run", "error"):

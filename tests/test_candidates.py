@@ -26,6 +26,7 @@ from candidates import publish
 from candidates.closer import closer_data
 from candidates.drawing import BrokenTime, averages, clean_text, compress_peaks, thin, wrap
 from candidates.evidence import build_evidence, candidate_name, dip, to_json
+from candidates.fit_block import fitted_rows
 from candidates.page import curve_path, render_index, render_page, script_data
 from candidates.panels import transit
 from candidates.plots import draw_sheet
@@ -34,7 +35,6 @@ from candidates.reading import BadEvidence, parse, read, schema, validate
 from candidates.rows import index_row
 from candidates.wording import (
     decision_lines,
-    fitted_rows,
     measured,
     scenario_text,
     signal_rows,
