@@ -171,6 +171,7 @@ def _notes(documents: Sequence[Document]) -> str:
 
 CAPTION = "Transit candidates"
 LABEL = "tab:candidates"
+ROOM = r"\renewcommand{\arraystretch}{1.4}"  # for the errors above and below
 
 
 def _aastex(heads: Sequence[str], units: Sequence[str], rows: Sequence[Sequence[str]], notes: str) -> list[str]:
@@ -178,6 +179,7 @@ def _aastex(heads: Sequence[str], units: Sequence[str], rows: Sequence[Sequence[
     below = [rf"\colhead{{{unit}}}" for unit in units]
     return [
         rf"\begin{{deluxetable*}}{{l{'c' * (len(heads) - 1)}}}",
+        rf"\tabletypesize{{\scriptsize}}{ROOM}",
         rf"\tablecaption{{{CAPTION}\label{{{LABEL}}}}}",
         rf"\tablehead{{{' & '.join(named)} \\ {' & '.join(below)}}}",
         r"\startdata",
@@ -193,6 +195,7 @@ def _mnras(heads: Sequence[str], units: Sequence[str], rows: Sequence[Sequence[s
         r"\begin{table*}",
         rf"\caption{{{CAPTION}. {notes}}}",
         rf"\label{{{LABEL}}}",
+        rf"\scriptsize\setlength{{\tabcolsep}}{{3pt}}{ROOM}",
         rf"\begin{{tabular}}{{l{'c' * (len(heads) - 1)}}}",
         r"\hline",
         rf"{' & '.join(heads)} \\",
@@ -211,6 +214,7 @@ def _aa(heads: Sequence[str], units: Sequence[str], rows: Sequence[Sequence[str]
         rf"\caption{{{CAPTION}.}}",
         rf"\label{{{LABEL}}}",
         r"\centering",
+        rf"\scriptsize\setlength{{\tabcolsep}}{{3pt}}{ROOM}",
         rf"\begin{{tabular}}{{l{'c' * (len(heads) - 1)}}}",
         r"\hline\hline",
         rf"{' & '.join(heads)} \\",

@@ -129,6 +129,8 @@ def test_every_ucd_and_unit_is_one_of_the_vocabulary():
 
 # ---- LaTeX
 
+STRANGE = r"\input{/etc/passwd}% $x_1^2$ & #~<|>"
+
 
 def balanced(text):
     """Whether braces and environments close as they were opened."""
@@ -191,7 +193,7 @@ def test_what_is_unknown_of_an_error_is_not_written_as_nought(value, told):
 
 def test_no_name_of_a_star_can_be_a_command():
     case = candidate()
-    case["target"] |= {"name": r"\input{/etc/passwd}% $x_1^2$ & #~<|>"}
+    case["target"] |= {"name": STRANGE}
     case["name"] = "a\n\\input{x}"
     text = latex.table([case], "mnras", "0.1.0")
     assert balanced(text)
@@ -213,24 +215,21 @@ def test_macros_are_numbered_by_letters():
         latex.table([], "nature", "0.1.0")
 
 
-CLASSES = {
-    "aastex": r"\documentclass{aastex701}",
-    "mnras": r"\documentclass{mnras}",
-    "aa": r"\documentclass{aa}",
-}
+CLASSES = {"aastex": ("aastex701", "aastex631", "aastex63"), "mnras": ("mnras",), "aa": ("aa",)}
 
 
 @pytest.mark.parametrize("journal", latex.JOURNALS)
 def test_the_table_compiles_where_tex_and_the_class_are_installed(journal, tmp_path):
-    name = CLASSES[journal].partition("{")[2].rstrip("}")
     if shutil.which("pdflatex") is None:
         pytest.skip("NO TEX: pdflatex is not on this machine; the structure is tested without it")
-    if not subprocess.run(["kpsewhich", f"{name}.cls"], capture_output=True, text=True).stdout.strip():
-        pytest.skip(f"NO CLASS: {name}.cls is not installed; the structure is tested without it")
-    (tmp_path / "table.tex").write_text(latex.table([candidate(), document()], journal, "0.1.0"))
-    (tmp_path / "paper.tex").write_text(
-        f"{CLASSES[journal]}\n\\begin{{document}}\n\\input{{table}}\n\\end{{document}}\n"
-    )
+    asked = [subprocess.run(["kpsewhich", f"{name}.cls"], capture_output=True).returncode for name in CLASSES[journal]]
+    if 0 not in asked:
+        pytest.skip(f"NO CLASS: {CLASSES[journal][0]}.cls is not installed; the structure is tested without it")
+    strange = candidate()
+    strange["target"] |= {"name": STRANGE}
+    (tmp_path / "table.tex").write_text(latex.table([candidate(), document(), strange], journal, "0.1.0"))
+    paper = rf"\documentclass{{{CLASSES[journal][asked.index(0)]}}}\begin{{document}}\input{{table}}"
+    (tmp_path / "paper.tex").write_text(paper + r" $P=\huntAPeriodDays$, \huntAFpp \end{document}")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace")
     assert done.returncode == 0, done.stdout[-2000:]
