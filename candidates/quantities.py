@@ -37,7 +37,7 @@ QUANTITIES = (
         "stellar_density_cgs", "g / cm3", "stellar density from the transits", "phys.density;stat.fit", r"\rho_\star",
         r"\mathrm{g\,cm^{-3}}",
     ),
-    Quantity("planet_radius_earth", "R_earth", "planet radius", "phys.size.radius", "R_p", r"R_\oplus"),
+    Quantity("planet_radius_earth", "R_earth", "planet radius, Earth radii", "phys.size.radius", "R_p", r"R_\oplus"),
     Quantity("axis_au", "AU", "semi-major axis", "phys.size.smajAxis", "a", r"\mathrm{au}"),
     Quantity(
         "equilibrium_temperature_k", "K", "equilibrium temperature", "phys.temperature", r"T_\mathrm{eq}",
