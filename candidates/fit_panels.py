@@ -11,7 +11,7 @@ from candidates.plots import palette_png
 from pipeline.fit.result import Curve, TransitFit
 
 LABELS = {
-    "period_days": "P − {:.5f}\n[s]", "epoch_btjd": "T₀ − {:.4f}\n[min]", "radius_ratio": "Rp/R*",
+    "period_days": "ΔP [s]", "epoch_btjd": "ΔT₀ [min]", "radius_ratio": "Rp/R*",
     "impact_parameter": "b", "duration_hours": "T₁₄ [h]", "limb_darkening_1": "u₁", "limb_darkening_2": "u₂",
     "jitter_ppm": "noise [ppm]",
 }  # fmt: skip
@@ -83,7 +83,6 @@ def corner_picture(found: TransitFit) -> bytes:
         label = LABELS.get(name, name)
         if name in OFFSET:
             middle = float(np.median(values[:, column]))
-            label = label.format(middle)
             values[:, column] = (values[:, column] - middle) * OFFSET[name]
         labels.append(label)
     figure = Figure(figsize=(CORNER / DPI, CORNER / DPI), dpi=DPI, facecolor="white")
@@ -93,6 +92,12 @@ def corner_picture(found: TransitFit) -> bytes:
         plot_density=False, no_fill_contours=True, data_kwargs={"alpha": 0.35, "ms": 2.5, "color": BIN}, bins=24,
         label_kwargs={"fontsize": SMALL}, max_n_ticks=3, labelpad=0.08,
     )  # fmt: skip
+    from_where = "\n".join(
+        f"{LABELS[name]} counts from {found.parameters[name].median:.6f} {found.parameters[name].unit}"
+        for name in OFFSET
+    )
+    figure.text(0.98, 0.97, from_where, ha="right", va="top", fontsize=SIZE, color=INK)
+    figure.subplots_adjust(left=0.09, bottom=0.09)
     for axes in figure.axes:
         axes.tick_params(labelsize=SMALL - 2)
         for line in axes.lines:

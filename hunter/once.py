@@ -1,6 +1,7 @@
 """One target now, through the same chain, in a small hunt of its own under ``<home>/once/<target>``."""
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -52,7 +53,14 @@ def hunt_once(
         raise SystemExit(128 + result.stopped_by)
     with Reader(own.database) as reader:
         shown = [row for item in found for row in [reader.target(item.target.kind, item.target.key)] if row]
-    return [_told(row, predict) | {"candidates_folder": str(own.home / "candidates")} for row in shown]
+    folder = own.home / "candidates"
+    return [_with_fits(_told(row, predict), folder) | {"candidates_folder": str(folder)} for row in shown]
+
+
+def _with_fits(row: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Beside each candidate what its evidence says of the transit fit."""
+    fits = [json.loads((folder / item["json_file"]).read_bytes())["fit"] for item in row["candidates"]]
+    return row | {"candidates": [item | {"fit": fit} for item, fit in zip(row["candidates"], fits, strict=True)]}
 
 
 def _folder_name(found: Sequence[Any]) -> str:

@@ -11,6 +11,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from candidates.fit_block import fit_rows
 from hunter.cli.common import lasting, plural
 from hunter.words import breakers, of_courier, poll, waiting_share
 from state.status import Status
@@ -366,6 +367,8 @@ def show_target(row: Mapping[str, Any], out: Console) -> None:
     for candidate in row["candidates"]:
         folder = Path(row.get("candidates_folder", "candidates"))
         out.print(Text(f"page: {folder / candidate['html_file']}"), soft_wrap=True)
+        if "fit" in candidate:
+            _show_fit(candidate["fit"], out)
         if candidate["decision"]:
             word = candidate["decision"].replace("_", " ")
             decided = f"{word}, by {candidate['reviewer']}, {when(candidate['reviewed_at'])} UTC"
@@ -388,6 +391,17 @@ STAR = {
     "ra": "RA {:.4f} deg",
     "dec": "Dec {:+.4f} deg",
 }
+
+
+def _show_fit(fit: Mapping[str, Any], out: Console) -> None:
+    """The parameters of a fit with their errors, or why there are none."""
+    if fit["status"] in ("not_run", "error"):
+        said = "not run" if fit["status"] == "not_run" else "ended in an error"
+        out.print(Text(f"transit fit {said}: {fit['reason']}"))
+        return
+    out.print(Text(f"transit fit: {fit['status'].replace('_', ' ')}"))
+    for name, value in fit_rows(fit):
+        out.print(Text(f"  {name:<22} {value}"))
 
 
 def _show_signal(signal: Mapping[str, Any], out: Console) -> None:

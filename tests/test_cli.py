@@ -385,6 +385,7 @@ def test_a_night_stopped_by_a_signal_says_so_and_loses_nothing(tmp_path, sky):
 
 
 def test_once_prints_json_alone_and_gives_each_target_a_home_of_its_own(run, tmp_path, sky):
+    (tmp_path / "hunter.toml").write_text("[fit]\nwalkers = 18\nblock = 60\nlengths = 5.0\n[search]\nmax_signals = 1\n")
     target = [f"TIC {sky.rows[0].tic_id}", "--archive", sky.folder, "--home", tmp_path, "--predict", "--threshold", "0"]
     periods = ["--period-min", "1", "--period-max", "12", "--nperiods", "3000"]
     code, out, err = run("once", *target, *periods, "--json")
@@ -394,7 +395,14 @@ def test_once_prints_json_alone_and_gives_each_target_a_home_of_its_own(run, tmp
     assert found["signals"][0]["period"] == pytest.approx(sky.rows[0].period_days, rel=0.01)
     folder = tmp_path / "once" / f"TIC_{sky.rows[0].tic_id}" / "candidates"
     assert found["candidates_folder"] == str(folder)
-    assert (folder / found["candidates"][0]["html_file"]).exists()
+    page = (folder / found["candidates"][0]["html_file"]).read_text()
+    fit = found["candidates"][0]["fit"]
+    assert fit["status"] in ("done", "not_converged")
+    assert "Transit fit" in page
+    code, out, err = run("once", *target, *periods)
+    assert "transit fit: " + fit["status"].replace("_", " ") in out
+    assert "split R-hat" in out
+    assert not list(folder.parent.glob("cache/results/*/*.chain.npz"))
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from candidates.fit_block import fit_block, fit_rows, with_errors
+from candidates.fit_panels import fit_pictures
 from hunter.checkpoints import decode, encode
 from hunter.notebooks import FileNotebook
 from pipeline import fit as fitting
@@ -176,6 +177,15 @@ def test_what_is_said_of_a_fit(fitted):
     assert all(abs(one.late) < 5 * one.err for one in fitted.transit_times)
     assert np.median(np.abs(fitted.curve.flux - np.interp(fitted.curve.since, fitted.curve.at, fitted.curve.middle))
                      / fitted.curve.err) < 1.2  # fmt: skip
+
+
+def test_its_pictures_are_the_fold_and_the_corner(fitted):
+    (fold_words, fold_png), (corner_words, corner_png) = fit_pictures(fitted)
+    assert "68 %" in fold_words
+    assert corner_words.startswith("Corner plot")
+    assert all(png.startswith(b"\x89PNG") for png in (fold_png, corner_png))
+    (only,) = fit_pictures(replace(fitted, draws=None))
+    assert "not converged" in only[0]
 
 
 def test_a_fit_comes_back_from_a_checkpoint(fitted):

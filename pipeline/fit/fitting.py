@@ -283,25 +283,14 @@ def _curve(posterior: Posterior, x: Floats, best: Floats, converged: bool, expos
     """The folded groups upon each other, and the models."""
     folded = posterior.folded
     late = best[0, EPOCH] - folded.epoch + (best[0, PERIOD] - folded.period) * folded.turns
-    held = np.any(folded.rotation, axis=1, keepdims=True)[:, 0]  # bins with data
-    variance = np.full(folded.dim.shape, np.inf)
-    for g in range(folded.turns.size):
-        rows = folded.rotation[g][folded.used[g]][:, held[g]]
-        inverse = np.linalg.inv(rows)
-        variance[g, held[g]] = ((inverse**2) * (1 + folded.extra[g][folded.used[g]])).sum(axis=1)
-    # what all bins share is the level, which the picture takes off
-    level = np.array([np.min(row[np.isfinite(row)]) for row in variance])
-    own = np.maximum(variance - level[:, None], 0) + 1e-12
-    weight = np.where(held, 1 / own, 0.0)
-    beside = np.abs(folded.since - late[:, None]) > 0.6 * float(np.exp(best[0, DURATION]))
-    shift = np.array([
-        np.average(row[out & has], weights=w[out & has]) if (out & has).any() else 0.0
-        for row, out, has, w in zip(folded.dim, beside, held, weight, strict=True)
-    ])  # fmt: skip
+    weight = folded.precision
+    # the level of each group, which the fit leaves open
+    beside = np.where(np.abs(folded.since - late[:, None]) > 0.6 * float(np.exp(best[0, DURATION])), weight, 0.0)
+    level = (beside * folded.dim).sum(axis=1) / np.maximum(beside.sum(axis=1), 1e-9)
     total = weight.sum(axis=0)
     some = total > 0
     since = ((weight * (folded.since - late[:, None])).sum(axis=0)[some] / total[some]) * 24
-    flux = -(weight * (folded.dim - shift[:, None])).sum(axis=0)[some] / total[some]
+    flux = -(weight * (folded.dim - level[:, None])).sum(axis=0)[some] / total[some]
     at = np.linspace(folded.edges[0], folded.edges[-1], 301)
     chosen = x[np.linspace(0, len(x) - 1, DRAWN).round().astype(int)] if converged else best
     models = -mean_dim(posterior.priors.shapes(chosen), np.tile(at, (len(chosen), 1)), np.full(at.size, exposure))

@@ -49,6 +49,7 @@ class Folded:
     period: float  # of the fold, days
     epoch: float  # BTJD of transit 0
     dim: Floats  # (g, n) light lost, a fraction
+    precision: Floats  # (g, n) 1 / variance of each alone, beside what level and slope do; 0 where no cadence is
     rotated: Floats  # (g, n) the same after ``rotation``
     rotation: Floats  # (g, n, n) to numbers that are independent of each other, white noise of variance 1 in each
     extra: Floats  # (g, n) variance of these beyond white noise
@@ -128,7 +129,7 @@ def fold(
     member = _groups(seen, np.array([part.weight for part in parts]), groups)
     total = member.max() + 1
     shape = (total, edges.size - 1)
-    since, width, dim, rotated, extra = (np.zeros(shape) for _ in range(5))
+    since, width, dim, precision, rotated, extra = (np.zeros(shape) for _ in range(6))
     used, rotation = np.zeros(shape, dtype=bool), np.zeros((*shape, shape[1]))
     since[:], width[:] = 0.5 * (edges[1:] + edges[:-1]), np.diff(edges)
     turns = np.empty(total)
@@ -138,13 +139,15 @@ def fold(
         turns[g] = (weight * seen[1][member == g]).sum() / weight.sum()
         bins, mean, since_, width_, numbers, turned, more = _together(chosen, red, level, reach)
         since[g, bins], width[g, bins], dim[g, bins] = since_, width_, mean
+        for part in chosen:
+            precision[g, part.bins] += 1 / (part.white / part.count + red.variance)
         rows = np.arange(bins.size)
         rotated[g, rows], extra[g, rows], used[g, rows] = numbers, more, True
         rotation[g, rows[:, None], bins[None, :]] = turned
     usual = np.median([part.exposure for part in parts])
     white = math.sqrt(float(np.median([part.white for part in parts if part.exposure == usual] or [parts[0].white])))
     return Folded(
-        edges, since, width, turns, period, epoch, dim, rotated, rotation, extra, used,
+        edges, since, width, turns, period, epoch, dim, precision, rotated, rotation, extra, used,
         within=float(sum(part.within for part in parts)), within_degrees=int(sum(part.degrees for part in parts)),
         white=white, red=red, cadences=np.sort(np.concatenate([part.cadences for part in parts])),
         cycles=seen[1], group=member,
