@@ -30,7 +30,7 @@ from pipeline.vetting.case import Case
 SUN = Star(tmag=10.0, teff=5772.0, logg=4.438, radius=1.0, mass=1.0)
 MINUTES = 30.0
 NOISE = 400e-6  # of a cadence
-QUICK = FitSettings(smallest_ratio=0.05, largest_ratio=0.2, walkers=24, block=120, lengths=12.0, drift=0.3)
+QUICK = FitSettings(smallest_ratio=0.05, largest_ratio=0.2, walkers=24, block=60, lengths=12.0, drift=0.3)
 # the time between two transits of a search that is not quite right
 SIGNAL = TransitSignal(period=3.3, epoch=1326.2, duration=0.11, depth=4e-3, snr=30.0)
 ROOT = Path(__file__).parents[1]
@@ -269,29 +269,27 @@ sys.path[:0] = [{tests!r}, {root!r}]
 from test_fit import QUICK, fit, observe
 from hunter.notebooks import FileNotebook
 from pathlib import Path
-from dataclasses import replace
 
 class Mortal(FileNotebook):
     def save(self, state):
         super().save(state)
         os.kill(os.getpid(), signal.SIGKILL)
 
-fit(observe(4)[0], replace(QUICK, lengths=30.0), notebook=Mortal(Path(sys.argv[1])))
+fit(observe(4)[0], notebook=Mortal(Path(sys.argv[1])))
 """
 
 
-def test_a_fit_whose_worker_is_killed_comes_out_the_same(tmp_path):
+def test_a_fit_whose_worker_is_killed_comes_out_the_same(fitted, tmp_path):
     file = tmp_path / "fit.1.1.chain.npz"
     child = CHILD.format(tests=str(ROOT / "tests"), root=str(ROOT))
     died = subprocess.run([sys.executable, "-c", child, str(file)], cwd=ROOT, env=os.environ, timeout=300)
     assert died.returncode == -signal.SIGKILL
     notebook = FileNotebook(file)
     assert len(notebook.load()["chain"]) * sampler.THIN == QUICK.block
-    settings = replace(QUICK, lengths=30.0)
-    resumed, whole = fit(observe(4)[0], settings, notebook=notebook), fit(observe(4)[0], settings)
-    assert resumed.steps == whole.steps > QUICK.block
-    np.testing.assert_array_equal(resumed.draws, whole.draws)
-    assert resumed.parameters == whole.parameters
+    resumed = fit(observe(4)[0], notebook=notebook)
+    assert resumed.steps == fitted.steps > QUICK.block
+    np.testing.assert_array_equal(resumed.draws, fitted.draws)
+    assert resumed.parameters == fitted.parameters
     notebook.remove()
     assert notebook.load() is None
 
