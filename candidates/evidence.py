@@ -66,7 +66,7 @@ OFFLINE = "no catalogue was asked: nothing leaves the machine without a person's
 NO_CONFIRMATION = 'no second search was asked for: [search] confirm is "none"'
 NO_EXPLANATION = "no explanation was asked for"
 NO_FIT = "no fit was asked for"
-NO_VALIDATION = "this version of the hunter computes no false-positive probability"
+NO_VALIDATION = 'no false-positive probability was asked for: [validate] method is "none"'
 
 
 def candidate_name(target: Target, signal: TransitSignal, sector: int | None = None) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 from candidates.evidence import build_evidence, candidate_name, confirmation_block
 from candidates.fit_block import fit_block
 from candidates.publish import Staged, stage
+from candidates.validation_block import validation_block
 from candidates.wording import confirmation_text
 from hunter import confirming
 from hunter.archives.base import Archive, Fetched
@@ -24,6 +25,7 @@ from hunter.checkpoints import Item, Kept, Memory, digest_of, files_of
 from hunter.known import known_block
 from hunter.notebooks import FileNotebook
 from hunter.outcomes import Failure, judge
+from hunter.populations import field_tables, tables_key
 from hunter.settings import Settings
 from models.inputs import SignalInputs
 from models.scorer import Scorer
@@ -34,6 +36,7 @@ from pipeline import fit as fitting
 from pipeline import fold as folding
 from pipeline import search as searching
 from pipeline import surroundings as around
+from pipeline import validation as validating
 from pipeline import vet as vetting
 from pipeline.confirm import Confirmation
 from pipeline.disposition import decide
@@ -53,13 +56,14 @@ from pipeline.types import (
     TransitSignal,
     Verdict,
 )
+from pipeline.validation import Validation
 from pipeline.vetting.case import VetSettings
 from state.status import Status
 from state.store import CandidateRow, Claim, PhaseRun, SignalRow
 
 SIGNAL_COLUMNS = {item.name for item in fields(SignalRow)}  # the database keeps less of a signal than the evidence
 NO_FIT = 'fits are switched off: [fit] sampler is "none"'
-PHASES = ("fetch", "clean", "search", "confirm", "fold", "vet", "score", "field", "fit", "publish")
+PHASES = ("fetch", "clean", "search", "confirm", "fold", "vet", "score", "field", "fit", "validate", "publish")
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +184,21 @@ def hunt(claims: Sequence[Claim], tools: Tools, settings: Settings, memory: Memo
         others = [other for other in result.signals if other is not signal and other.alias_of is None]
         return posterior(cleaned, views, signal, fetched.star, others, settings, notebook(item))
 
+    def validate(
+        item: Item,
+        cleaned: CleanedLightCurve,
+        views: FoldedViews,
+        result: SearchResult,
+        fetched: Fetched,
+        surroundings: Surroundings,
+        _: None,
+    ) -> Validation:
+        signal, star = signal_of(result, item), fetched.star
+        population, contrast, notes = field_tables(settings.validate, targets[whole(item)])
+        return validating.assess(
+            cleaned, views, signal, star, surroundings, settings.vet, settings.validate, population, contrast, notes
+        )
+
     def versions(phase: str, version: int, *tables: str) -> str:
         return digest_of(phase, version, settings.digest(*tables))
 
@@ -245,13 +264,29 @@ def hunt(claims: Sequence[Claim], tools: Tools, settings: Settings, memory: Memo
         for item in fits:
             notebook(item).remove()  # what the chain gave is stored
 
+    tables = {
+        whole(item): Kept(digest_of("tables", tables_key(settings.validate, targets[whole(item)])))
+        for item in survivors
+    }
+    validations: dict[Item, Kept] = {}
+    if settings.validate.method != "none":
+        validations = each(
+            "validate",
+            versions("validate", validating.VERSION, "vet", "validate"),
+            {
+                i: (cleaned[whole(i)], views[i], found[whole(i)], fetched[whole(i)], surroundings[i], tables[whole(i)])
+                for i in surroundings
+            },
+            validate,
+        )
+
     for claim in claims:
         if claim.id in memory.lost:
             continue
         try:
             ending = conclude(
                 claim, tools, settings, memory, fetched, cleaned, found, confirmations, views, findings, scores,
-                surroundings, fits,
+                surroundings, fits, validations,
             )  # fmt: skip
         except Exception as error:
             failure = judge(error, "publish", claim.deferrals)
@@ -273,6 +308,7 @@ def conclude(
     scores: Mapping[Item, Kept],
     surroundings: Mapping[Item, Kept],
     fits: Mapping[Item, Kept],
+    validations: Mapping[Item, Kept],
 ) -> Ending:
     """Decide the outcome of one target, and stage the pages of its candidates."""
     failure = memory.failures.get(claim.id)
@@ -334,6 +370,7 @@ def conclude(
                     inputs_of(cleaned[claim.id, 0].get(), views[item].get(), signal, target.star, findings[item].get()),
                 ),
                 surroundings=surroundings[item].get(),
+                validation=validation_block(validations[item].get()) if item in validations else None,
                 portrait=portrait(cleaned[claim.id, 0].get(), views[item].get(), signal, target.star, settings.vet),
                 weigh=partial(decide, settings=settings.vet),
                 left_aside=[*fetched[claim.id, 0].get().superseded, *fetched[claim.id, 0].get().refused],

@@ -26,6 +26,7 @@ import pipeline.fit.result
 import pipeline.pixels.evidence
 import pipeline.surroundings
 import pipeline.types
+import pipeline.validation
 from candidates.files import fsync_folder, sha256_of
 from hunter.archives.base import Fetched
 from hunter.outcomes import Failure, judge
@@ -40,7 +41,9 @@ NOUNS: dict[str, type] = {
     for name, thing in vars(pipeline.types).items()
     if isinstance(thing, type) and (dataclasses.is_dataclass(thing) or issubclass(thing, StrEnum))
 } | {"Fetched": Fetched, "Confirmation": Confirmation}
-_FIELD = (pipeline.pixels.evidence, pipeline.contamination, pipeline.surroundings, pipeline.fit.result)
+_FIELD = (
+    pipeline.pixels.evidence, pipeline.contamination, pipeline.surroundings, pipeline.fit.result, pipeline.validation,
+)  # fmt: skip
 NOUNS |= {noun.__name__: noun for module in _FIELD for noun in module.NOUNS}
 
 

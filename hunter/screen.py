@@ -16,7 +16,7 @@ from hunter.cli.common import lasting, plural
 from hunter.words import breakers, of_courier, poll, waiting_share
 from state.status import Status
 
-PHASES = ("fetch", "clean", "search", "confirm", "fold", "vet", "score", "field", "fit", "publish")
+PHASES = ("fetch", "clean", "search", "confirm", "fold", "vet", "score", "field", "fit", "validate", "publish")
 COLOURS = {
     Status.CANDIDATE: "bold green",
     Status.QUARANTINED: "bold red",

@@ -116,6 +116,7 @@ TABLES = LIGHT | {
     "vet": "pipeline.vet:VetSettings",
     "pixels": "pipeline.pixels.settings:PixelSettings",
     "fit": "pipeline.fit.settings:FitSettings",
+    "validate": "pipeline.validation.case:ValidateSettings",
     "known": "hunter.known:KnownSettings",
     "drift": "models.drift:DriftSettings",
     "logs": "hunter.logs:LogSettings",
@@ -123,7 +124,9 @@ TABLES = LIGHT | {
     "daemon": "hunter.schedule:DaemonSettings",
 }
 # what decides a target's result, beside its files: another value asks for another hunt
-DECISIVE = ("hunt", "archive", "clean", "detrend", "search", "search.confirm", "fold", "vet", "pixels", "score", "fit")
+DECISIVE = (
+    "hunt", "archive", "clean", "detrend", "search", "search.confirm", "fold", "vet", "pixels", "score", "fit", "validate",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +248,10 @@ def load(home: str | None = None, overrides: Mapping[str, Any] | None = None, *,
     if "known" in tables and tables["known"].tables:
         own = tuple(str(folder / Path(name).expanduser()) for name in tables["known"].tables)
         tables["known"] = dataclasses.replace(tables["known"], tables=own)
+    if "validate" in tables:
+        given_files = {name: getattr(tables["validate"], name) for name in ("population", "contrast")}
+        own_files = {name: str(folder / Path(value).expanduser()) for name, value in given_files.items() if value}
+        tables["validate"] = dataclasses.replace(tables["validate"], **own_files)
     inside = Path(tables["paths"].home).expanduser()
     return Settings((folder / inside).resolve(), file, tables)
 

@@ -13,6 +13,7 @@ from pipeline.validation.case import (
     ValidationCase,
 )
 from pipeline.validation.engine import VERSION, band_of, validate
+from pipeline.validation.gather import assess, case_of
 
 __all__ = [
     "NOUNS",
@@ -26,6 +27,8 @@ __all__ = [
     "ValidateSettings",
     "Validation",
     "ValidationCase",
+    "assess",
     "band_of",
+    "case_of",
     "validate",
 ]

@@ -24,6 +24,8 @@ class ValidateSettings:
     largest_planet: Annotated[float, Gt(0)] = 8.0  # Earth radii; for larger bodies the method was not made
     least_logg: float = 3.8  # log10 cm/s2; below it the star is no dwarf
     least_effective: Annotated[float, Ge(1)] = 50.0  # effective samples of every leading scenario, else no verdict
+    # signals that a hunt refuses as false alarms for each one it keeps (35 in LEO-Vetter's search)
+    refused_per_kept: Annotated[float, Ge(0)] = 35.0
     # what must be known for any band; of "neighbours", "pixels", "secondary"; the numbers are told without
     require: tuple[Literal["neighbours", "pixels", "secondary"], ...] = ("neighbours", "pixels", "secondary")
     population: str = ""  # folder of TRILEGAL or Gaia tables (TIC number in the file's name), or one table; empty: none

@@ -98,7 +98,8 @@ def validate(case: ValidationCase, settings: ValidateSettings = ValidateSettings
         planet_radius=_planet_radius(field, found[0][1]),
         inputs=inputs,
     )
-    return _judged(result, case, settings)
+    lost = [one.name for one, integral in found if integral.lost]
+    return _judged(result, case, settings, lost)
 
 
 def band_of(fpp: float, nfpp: float, settings: ValidateSettings = ValidateSettings()) -> str:
@@ -149,7 +150,7 @@ def _told(share: Floats, redrawn: Floats, chosen: np.ndarray) -> tuple[float, tu
     return value, (low, high), 0.5 * math.log10(high / low) if low > 0 else None
 
 
-def _judged(result: Validation, case: ValidationCase, settings: ValidateSettings) -> Validation:
+def _judged(result: Validation, case: ValidationCase, settings: ValidateSettings, lost: Sequence[str]) -> Validation:
     """Give a band where one can be given."""
     star = case.star
     outside = []
@@ -170,7 +171,7 @@ def _judged(result: Validation, case: ValidationCase, settings: ValidateSettings
     missing = _missing(case, settings)
     if missing:
         return replace(result, status="not_decided", reason=missing, band="not_decided")
-    few = _few(result, settings)
+    few = f"not all ways found to make the dip: {', '.join(lost[:4])}" if lost else _few(result, settings)
     if few:
         return replace(result, status="not_decided", reason=few, band="not_decided")
     assert result.fpp_interval is not None

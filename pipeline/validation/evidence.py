@@ -8,7 +8,7 @@ fresh draws of a proposal that no longer changes: it is unbiased, and its error 
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,9 +18,9 @@ DEFENSIVE = 0.1  # of all draws come from the prior
 RESAMPLED = 600  # draws that a proposal is learned from
 GROUPS = 6  # components of the proposal
 WIDER = 1.6  # variance of each over that of its draws
-ROUNDS = 9  # at most
+PATIENCE = 6  # rounds after which fewer draws are enough
+ROUNDS = 24  # at most
 ENOUGH = 25.0  # effective draws for each dimension at which the next round is flattened less
-FAR = 40.0  # in ln likelihood: rounds seldom climb further
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,6 +33,7 @@ class Integral:
     samples: int
     draws: Floats | None = None  # (n, d) deviates
     weight: Floats | None = None  # (n,) of each, the largest is 1
+    lost: bool = False  # the rounds ended before the likelihood was met unflattened: more may be there
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,19 +108,19 @@ def integrate(
     heat, settled = 0.0, False
     for number in range(ROUNDS):
         ln_w = pool.ln_prior - pool.ln_density
-        heat = _warmest(pool.ln_l, ln_w, heat, ENOUGH * dimensions)
+        enough = ENOUGH * dimensions / (1 + max(number - PATIENCE, 0) / 2)
+        heat = _warmest(pool.ln_l, ln_w, heat, enough)
         pool.add(each, _learn(pool.x, heat * pool.ln_l + ln_w, random), random)
-        if number >= 2 and pool.ln_l.max() < hopeless - FAR:
-            break
-        if settled:
+        if settled or (number >= 2 and pool.summit(heat) < hopeless):
             break
         settled = heat >= 1
     whole = _estimate(pool.x, pool.ln_l + pool.ln_prior - pool.ln_density)
-    if whole.ln_evidence < hopeless:
-        return whole
-    proposal = _learn(pool.x, pool.ln_l + pool.ln_prior - pool.ln_density, random)
-    x = proposal.draw(samples, dimensions, random)
-    return _estimate(x, likelihood(x) + ln_prior(x) - proposal.ln_density(x))
+    lost = not settled and min(pool.summit(heat), whole.ln_evidence + dimensions / heat) >= hopeless
+    if whole.ln_evidence >= hopeless:
+        proposal = _learn(pool.x, pool.ln_l + pool.ln_prior - pool.ln_density, random)
+        x = proposal.draw(samples, dimensions, random)
+        whole = _estimate(x, likelihood(x) + ln_prior(x) - proposal.ln_density(x))
+    return replace(whole, lost=lost)
 
 
 class _Pool:
@@ -143,6 +144,10 @@ class _Pool:
         self.x = np.concatenate([self.x, fresh])
         self.ln_l = np.concatenate([self.ln_l, self.likelihood(fresh)])
         self.ln_prior = np.concatenate([self.ln_prior, ln_prior(fresh)])
+
+    def summit(self, heat: float) -> float:
+        """How high the likelihood may go: draws lie d / 2 heat below its top in the mean, twice that is allowed for."""
+        return float(self.ln_l.max()) + self.x.shape[1] / heat
 
     @property
     def ln_density(self) -> Floats:

@@ -100,7 +100,7 @@ class Field:
             hosts = self._hosts(place, body, star, share, u[:, 4:])
             return self._weigh(body, hosts, u)
 
-        more = 0 if place in ("target", "neighbour") else 1
+        more = {"target": 0, "neighbour": 0, "front": 2, "behind": 2}.get(place, 1)
         kind = KINDS[place, body == "planet"]
         return Setting(LETTER[place] + NAMES[body] + suffix, kind, host, 4 + more, likelihood, factor)
 
@@ -126,7 +126,7 @@ class Field:
             heat = np.minimum(stars.teff_of(second), star.teff or math.inf)
         else:
             assert self.background is not None
-            which = self.background.pick(u[:, 0])
+            which = self.background.pick(u[:, 0], u[:, 1])
             fainter = self.background.fainter[which]
             second, size = self.background.mass[which], self.background.radius[which]
             heat = self.background.teff[which]

@@ -12,6 +12,7 @@ from pipeline.validation.case import ContrastCurve, Population
 
 FAINTEST = 21.0  # TESS magnitude of the built-in model's faintest stars: fainter ones make no dip
 STEP = 0.01  # arcsec
+ALIKE = 0.25  # magnitudes
 MAGNITUDES = np.arange(0.0, 16.0, 0.1)
 # the disc: stars of 0.1 to 2.5 suns in a cubic parsec near the Sun, in exponential layers
 NEAR_THE_SUN = 0.098  # stars / pc3 (Kirkpatrick et al. 2024: 0.07 to 0.1 of systems and their companions)
@@ -74,28 +75,37 @@ class Background:
     mass: Floats
     radius: Floats
     teff: Floats
-    cumulative: Floats  # (n,) of their numbers, ends at 1
+    cumulative: Floats  # (n,) of their numbers, ends at 1; by groups of like brightness, in each by mass
+    groups: Floats  # (g + 1,) of ``cumulative`` at the ends of the groups
     density: float  # of all of them, a square arcsec
 
     @classmethod
     def of(cls, population: Population, tmag: float) -> "Background | None":
-        order = np.argsort(population.tmag, kind="stable")
-        order = order[population.tmag[order] >= tmag]
-        count = np.ones(population.tmag.size) if population.count is None else population.count
+        fainter = population.tmag - tmag
+        group = np.floor(fainter / ALIKE).astype(np.int64)
+        order = np.lexsort((population.mass, group))
+        order = order[fainter[order] >= 0]
+        count = np.ones(fainter.size) if population.count is None else population.count
         total = float(count[order].sum())
         if not total > 0:
             return None
+        cumulative = np.cumsum(count[order]) / total
+        ends = np.append(np.flatnonzero(np.diff(group[order])), order.size - 1)
         return cls(
-            population.tmag[order] - tmag,
+            fainter[order],
             population.mass[order],
             population.radius[order],
             population.teff[order],
-            np.cumsum(count[order]) / total,
+            cumulative,
+            np.concatenate(([0.0], cumulative[ends])),
             total / population.area / 3600.0**2,
         )
 
-    def pick(self, u: Floats) -> np.ndarray:
-        return np.minimum(np.searchsorted(self.cumulative, u), self.fainter.size - 1)
+    def pick(self, u: Floats, v: Floats) -> np.ndarray:
+        """Which stars two uniform numbers choose: how bright, then how massive."""
+        at = np.minimum(np.searchsorted(self.groups, u * self.groups[-1], side="right"), self.groups.size - 1)
+        low, high = self.groups[at - 1], self.groups[at]
+        return np.minimum(np.searchsorted(self.cumulative, low + v * (high - low)), self.fainter.size - 1)
 
     def ln_chance(self, fainter: Floats, room: Room) -> Floats:
         """That one lies in the room left, 1 at most."""
