@@ -125,7 +125,8 @@ TABLES = LIGHT | {
 }
 # what decides a target's result, beside its files: another value asks for another hunt
 DECISIVE = (
-    "hunt", "archive", "clean", "detrend", "search", "search.confirm", "fold", "vet", "pixels", "score", "fit", "validate",
+    "hunt", "archive", "clean", "detrend", "search", "search.confirm", "fold", "vet", "pixels", "score", "fit",
+    "validate",
 )  # fmt: skip
 
 

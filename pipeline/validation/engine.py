@@ -98,7 +98,7 @@ def validate(case: ValidationCase, settings: ValidateSettings = ValidateSettings
         planet_radius=_planet_radius(field, found[0][1]),
         inputs=inputs,
     )
-    lost = [one.name for one, integral in found if integral.lost]
+    lost = [one.name for one, integral in found if integral.possible + one.ln_factor >= best - HOPELESS]
     return _judged(result, case, settings, lost)
 
 

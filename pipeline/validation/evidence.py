@@ -33,7 +33,7 @@ class Integral:
     samples: int
     draws: Floats | None = None  # (n, d) deviates
     weight: Floats | None = None  # (n,) of each, the largest is 1
-    lost: bool = False  # the rounds ended before the likelihood was met unflattened: more may be there
+    possible: float = -math.inf  # as much may be there, where the rounds ended before the likelihood was met as it is
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,12 +115,12 @@ def integrate(
             break
         settled = heat >= 1
     whole = _estimate(pool.x, pool.ln_l + pool.ln_prior - pool.ln_density)
-    lost = not settled and min(pool.summit(heat), whole.ln_evidence + dimensions / heat) >= hopeless
+    possible = -math.inf if settled else min(pool.summit(heat), whole.ln_evidence + dimensions / heat)
     if whole.ln_evidence >= hopeless:
         proposal = _learn(pool.x, pool.ln_l + pool.ln_prior - pool.ln_density, random)
         x = proposal.draw(samples, dimensions, random)
         whole = _estimate(x, likelihood(x) + ln_prior(x) - proposal.ln_density(x))
-    return replace(whole, lost=lost)
+    return replace(whole, possible=possible)
 
 
 class _Pool:

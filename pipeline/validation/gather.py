@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from pipeline.disposition import measured_rates
+from pipeline.disposition_rates import FALSE_ALARMS, SNR_EDGES
 from pipeline.ephemeris import phase
 from pipeline.surroundings import Surroundings
-from pipeline.types import CleanedLightCurve, Floats, FoldedViews, Star, TransitSignal
+from pipeline.types import CleanedLightCurve, FoldedViews, Star, TransitSignal
 from pipeline.validation.case import (
     Aside,
     ContrastCurve,
@@ -21,6 +22,7 @@ from pipeline.validation.case import (
     ValidationCase,
 )
 from pipeline.validation.engine import validate
+from pipeline.validation.realign import Realigned, realign
 from pipeline.vetting.case import Case, VetSettings
 from pipeline.vetting.secondary import scan
 from pipeline.vetting.transits import deepest
@@ -30,7 +32,7 @@ REACH = 1.5  # durations to each side of the transit that are weighed
 INNER = 0.75  # durations beyond which its level is taken
 BRIGHT_ENOUGH = 1.3  # a dip may need this share of a neighbour's light: magnitudes are that sure
 PLACE_FLOOR = 0.05  # pixels in quadrature: models of a star's image and catalogue places are no better
-FEW_COUNTED = 20  # simulated false alarms of a bin below which the whole row of signal-to-noise serves
+FEW_COUNTED = 100  # simulated false alarms of like strength and period below which those of all periods serve
 
 
 def assess(
@@ -67,12 +69,13 @@ def assess(
         return Validation("not_run", 'not asked for: [validate] method is "none"', None)
     case = Case(cleaned, views, signal, star, vet)
     try:
-        result = validate(case_of(case, surroundings, population, contrast), settings)
+        line = realign(case)
+        result = validate(case_of(case, surroundings, population, contrast, line), settings)
         reliability, waves = _reliability(signal, settings), _waves(case)
     except Exception as problem:  # as with any test: what breaks says so, and stops no candidate
         return Validation("failed", f"{type(problem).__name__}: {problem}", None)
     planet = None if reliability.value is None or result.fpp is None else reliability.value * (1 - result.fpp)
-    inputs = {**result.inputs, "notes": list(notes)} if notes else result.inputs
+    inputs = {**result.inputs, "transit_times": line.reason, "notes": list(notes)}
     return replace(result, artifact=reliability, variability=waves, planet_probability=planet, inputs=inputs)
 
 
@@ -81,7 +84,7 @@ def case_of(
     surroundings: Surroundings | None,
     population: Population | None = None,
     contrast: Sequence[ContrastCurve] = (),
-    time: Floats | None = None,
+    line: Realigned | None = None,
 ) -> ValidationCase:
     """The fold of a signal in the raw light of the aperture, with errors that hold the red noise.
 
@@ -92,8 +95,8 @@ def case_of(
     surroundings : Surroundings or None
     population, contrast
         Of the target's field.
-    time : Floats, (n,), optional
-        Of the light curve's cadences, with the lateness of each transit taken off, where transits do not keep time.
+    line : Realigned, optional
+        The times of the cadences with the lateness of each transit taken off, where transits do not keep time.
 
     Notes
     -----
@@ -101,9 +104,12 @@ def case_of(
     transit is worse than white noise allows (Pont et al. 2006).
     """
     curve, signal, transits = case.light_curve, case.signal, case.transits
-    since = phase(curve.time if time is None else time, signal.period, signal.epoch) * signal.period
-    since = since - (case.shape.centre if case.shape is not None else 0.0)
-    duration = max(signal.duration, 0.0 if case.shape is None else case.shape.duration)
+    centre, duration = (0.0, signal.duration) if case.shape is None else (case.shape.centre, case.shape.duration)
+    time = curve.time - centre
+    if line is not None and line.moved:
+        time, duration = line.time, line.duration or duration
+    since = phase(time, signal.period, signal.epoch) * signal.period
+    duration = max(signal.duration, duration)
     reach = min(REACH * duration, 0.45 * signal.period)
     near = np.abs(since) < reach
     level = np.abs(since) > min(INNER * duration, 0.6 * reach)
@@ -174,9 +180,12 @@ def _reliability(signal: TransitSignal, settings: ValidateSettings) -> Aside:
     if rates is None:
         return Aside(None, "no simulated signals of such strength and period were counted")
     counted, refused = rates.false_alarms, rates.refused
-    where = f"S/N {rates.snr[0]:g} to {rates.snr[1]:g} and {rates.period[0]:g} to {rates.period[1]:g} d"
-    if counted < FEW_COUNTED:
-        return Aside(None, f"only {counted} simulated false alarms of {where} were counted")
+    where = f"S/N {rates.snr[0]:g} to {rates.snr[1]:g}"
+    if counted >= FEW_COUNTED:
+        where += f" and {rates.period[0]:g} to {rates.period[1]:g} d"
+    else:
+        row = FALSE_ALARMS[SNR_EDGES.index(rates.snr[0])]
+        counted, refused = (sum(pair[i] for pair in row) for i in (0, 1))
     effectiveness = (refused + 0.5) / (counted + 1)
     value = max(1 - settings.refused_per_kept * (1 - effectiveness) / effectiveness, 0.0)
     return Aside(
