@@ -58,9 +58,12 @@ def hunt_once(
 
 
 def _with_fits(row: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Beside each candidate what its evidence says of the transit fit."""
-    fits = [json.loads((folder / item["json_file"]).read_bytes())["fit"] for item in row["candidates"]]
-    return row | {"candidates": [item | {"fit": fit} for item, fit in zip(row["candidates"], fits, strict=True)]}
+    """Beside each candidate what its evidence says of the transit fit and of the false-positive probability."""
+    told = []
+    for item in row["candidates"]:
+        document = json.loads((folder / item["json_file"]).read_bytes())
+        told.append(item | {"fit": document["fit"], "validation": document["validation"]})
+    return row | {"candidates": told}
 
 
 def _folder_name(found: Sequence[Any]) -> str:

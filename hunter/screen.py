@@ -1,6 +1,5 @@
 """What the terminal shows: the dashboard, the candidates, one target. Everything from the state, nothing computed."""
 
-import json
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from candidates.fit_block import fit_rows
+from candidates.wording import validation_text
 from hunter.cli.common import lasting, plural
 from hunter.words import breakers, of_courier, poll, waiting_share
 from state.status import Status
@@ -370,8 +370,8 @@ def show_target(row: Mapping[str, Any], out: Console) -> None:
         out.print(Text(f"page: {folder / candidate['html_file']}"), soft_wrap=True)
         if "fit" in candidate:
             _show_fit(candidate["fit"], out)
-        for line in _validation(folder / candidate["json_file"]):
-            out.print(Text(line))
+        if "validation" in candidate:
+            out.print(Text(f"false-positive probability: {validation_text(candidate['validation'])}"))
         if candidate["decision"]:
             word = candidate["decision"].replace("_", " ")
             decided = f"{word}, by {candidate['reviewer']}, {when(candidate['reviewed_at'])} UTC"
@@ -383,17 +383,6 @@ def show_target(row: Mapping[str, Any], out: Console) -> None:
         spent[run["phase"]] = spent.get(run["phase"], 0.0) + run["seconds"]
     if spent:
         out.print(Text("  ".join(f"{phase} {1000 * seconds:.0f} ms" for phase, seconds in spent.items()), style="dim"))
-
-
-def _validation(path: Path) -> list[str]:
-    """The false-positive probability in the evidence of a candidate, in a line; nothing where the file is not there."""
-    from candidates.wording import validation_text
-
-    try:
-        block = json.loads(path.read_bytes())["validation"]
-        return [f"false-positive probability: {validation_text(block)}"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
 
 
 STAR = {
