@@ -22,7 +22,14 @@ GAIA = ("phot_g_mean_mag", "bp_rp")
 def tables_key(settings: ValidateSettings, target: Target) -> str:
     """What names the tables of a target: their content. Other tables ask for another result."""
     files = [*_files(settings.population, target), *_files(settings.contrast, target)]
-    return " ".join(hashlib.sha256(path.read_bytes()).hexdigest() for path in files)
+    return " ".join(map(_sha256, files))
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:  # reading it will say so
+        return str(error)
 
 
 def field_tables(
@@ -49,6 +56,8 @@ def field_tables(
     curves = [read(path, read_contrast) for path in _files(settings.contrast, target)]
     if settings.population and population is None and not notes:
         notes.append(f"no table of stars for {target.name} in {settings.population}")
+    if settings.contrast and not curves:
+        notes.append(f"no contrast curve for {target.name} in {settings.contrast}")
     return population, tuple(curve for curve in curves if isinstance(curve, ContrastCurve)), tuple(notes)
 
 
@@ -137,7 +146,7 @@ def _files(where: str, target: Target) -> list[Path]:
         return []
     path = Path(where)
     if not path.is_dir():
-        return [path]
+        return [path] if path.is_file() else []
     number = re.escape(target.key.partition(" ")[0])
     return sorted(one for one in path.iterdir() if one.is_file() and re.search(rf"(?<!\d){number}(?!\d)", one.name))
 
