@@ -8,7 +8,7 @@ candidate.
 import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -19,9 +19,11 @@ from candidates.field_block import field_block
 from candidates.files import safe_name
 from candidates.portrait_block import portrait_blocks
 from candidates.reading import SCHEMA_ID, SCHEMA_VERSION, BadEvidence, parse, read, schema, validate
+from candidates.validation_block import validation_block
+from candidates.verdict_block import judgement_block
 from candidates.wording import confirmation_text, influences, sureness
 from pipeline.confirm import Confirmation
-from pipeline.disposition import Disposition, Word, decide, measured_rates
+from pipeline.disposition import Disposition, decide, measured_rates
 from pipeline.ephemeris import cycle, phase
 from pipeline.surroundings import Surroundings
 from pipeline.types import (
@@ -39,9 +41,12 @@ from pipeline.types import (
     Verdict,
     View,
 )
+from pipeline.verdict import Judgement, judge
 
 if TYPE_CHECKING:
     from pipeline.portrait import Portrait
+    from pipeline.validation.case import Validation
+    from pipeline.vetting.case import VetSettings
 
 __all__ = [
     "BadEvidence",
@@ -156,12 +161,12 @@ def build_evidence(
     run: Mapping[str, object],
     name: str,
     fit: Mapping[str, object] | None = None,
-    validation: Mapping[str, object] | None = None,
+    validation: "Validation | None" = None,
     known: Mapping[str, object] | None = None,
     confirmation: Confirmation | None = None,
     left_aside: Sequence[tuple[str, str]] = (),
     explanation: Mapping[str, Any] | None = None,
-    weigh: Callable[[Sequence[Finding]], Disposition] = decide,
+    vet: "VetSettings | None" = None,
     surroundings: Surroundings | None = None,
     portrait: "Portrait | str | None" = None,
 ) -> Evidence:
@@ -176,8 +181,10 @@ def build_evidence(
         ``finished_at`` (ISO text).
     name : str
         From :func:`candidate_name`.
-    fit, validation, known : mapping, optional
+    fit, known : mapping, optional
         Blocks of later phases, as the schema has them; ``None`` is written as ``not_run`` with its reason.
+    validation : Validation, optional
+        The false-positive probability; ``None`` is written as ``not_run`` with its reason.
     confirmation : Confirmation, optional
         What a second search found; ``None`` if none was asked for.
     left_aside : sequence of (uri, reason)
@@ -185,8 +192,8 @@ def build_evidence(
     explanation : mapping, optional
         What moved the score: ``method``, ``score``, ``views``, ``parts``, ``scalars`` and ``other_dip_phase``; or
         ``status`` error with its reason.
-    weigh : callable
-        What findings together say: :func:`pipeline.disposition.decide` with the thresholds of the hunt.
+    vet : VetSettings, optional
+        What the decision of the tests goes by; the defaults if not given.
     surroundings : Surroundings, optional
         What pixels and neighbours say; their findings follow those of the light curve.
     portrait : Portrait or str, optional
@@ -202,7 +209,7 @@ def build_evidence(
     ValueError
         If any number is NaN or infinite (the message says which), or a status is none of the four.
     """
-    flux = weigh(findings)
+    flux = decide(findings, vet)
     findings = (*findings, *(surroundings.findings if surroundings is not None else ()))
     for finding in findings:
         if finding.status not in tuple(Verdict):
@@ -225,10 +232,20 @@ def build_evidence(
         **portrait_blocks(portrait),
         "vetting": [_finding(finding) for finding in findings],
         "fit": fit if fit is not None else {"status": "not_run", "reason": NO_FIT},
-        "validation": validation if validation is not None else {"status": "not_run", "reason": NO_VALIDATION},
+        "validation": validation_block(validation)
+        if validation is not None
+        else {"status": "not_run", "reason": NO_VALIDATION},
         "known": known if known is not None else {"status": "not_run", "reason": OFFLINE},
     }
-    blocks["verdict"] = verdict(blocks, findings, score, signal, flux, weigh(findings))
+    blocks["verdict"] = verdict(
+        blocks,
+        findings,
+        score,
+        signal,
+        flux,
+        decide(findings, vet),
+        judge(findings, score, validation, vet),
+    )
     blocks["run"] = {
         "settings": in_order(plain(run.get("settings", {}), "run.settings")),
         "versions": in_order(plain(run.get("versions", {}), "run.versions")),
@@ -526,26 +543,6 @@ def _centroid(findings: Sequence[Finding]) -> dict[str, object]:
     return {"offset_arcsec": None, "sigma": None, "status": "not_run", "note": "no centroid test was asked for"}
 
 
-DISPOSITIONS = {
-    "candidate": "scored over the threshold, and every test that a planet must pass was run and passed",
-    "questionable": "scored over the threshold and no gate failed, but a test speaks against it",
-    "incomplete": "scored over the threshold and nothing failed, but not every test that decides could be run",
-    "false_positive": "scored over the threshold, but its tests say that it is no planet of this star",
-    "false_alarm": "scored over the threshold, but its tests say that nothing is there",
-    "below_threshold": "scored below the threshold",
-}
-OF_FLUX = {Word.FALSE_POSITIVE: "false_positive", Word.FALSE_ALARM: "false_alarm", Word.UNKNOWN: "incomplete"}
-
-
-def disposition(decided: Disposition, failed: bool, score: Score) -> str:
-    """One word from the score and the decision of the tests; only a planet candidate that failed none is one."""
-    if score.probability < score.threshold:
-        return "below_threshold"
-    if decided.word in (Word.PLANET, Word.UNKNOWN) and failed:
-        return "questionable"
-    return OF_FLUX.get(decided.word, "candidate")
-
-
 def references(signal: TransitSignal) -> dict[str, object] | None:
     """How often such decisions were right on simulated stars; null where nobody counted."""
     rates = measured_rates(signal)
@@ -571,15 +568,16 @@ def verdict(
     signal: TransitSignal,
     flux: Disposition,
     decided: Disposition,
+    judgement: Judgement,
 ) -> dict[str, object]:
     """What speaks for the signal, what against, and what is not known, in sentences.
 
     Returns
     -------
     dict
-        ``disposition``, ``meaning`` (a sentence), ``flux`` (the decision of the tests of the light curve alone),
-        ``tested`` (that of all tests), ``reasons`` (each with ``side`` for | against | unknown and ``text``) and the
-        counts of the tests by status.
+        What :func:`judgement_block` says of all opinions, ``flux`` (the decision of the tests of the light curve
+        alone), ``tested`` (that of all tests), ``reasons`` (each with ``side`` for | against | unknown and ``text``)
+        and the counts of the tests by status.
     """
     reasons: list[dict[str, str]] = []
 
@@ -622,10 +620,8 @@ def verdict(
     for missing in known.get("missing", ()):
         say("unknown", f"catalogues: {missing}")
     statuses = [str(finding.status) for finding in findings]
-    word = disposition(decided, Verdict.FAIL in statuses, score)
     return {
-        "disposition": word,
-        "meaning": DISPOSITIONS[word],
+        **judgement_block(judgement),
         "flux": {
             "disposition": str(flux.word),
             "kind": flux.kind,

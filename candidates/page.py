@@ -19,19 +19,12 @@ from candidates import wording
 from candidates.fit_block import fit_rows
 from candidates.review import DECISIONS, command
 from candidates.rows import Row, ranked, row_of_record
+from candidates.verdict_block import CALLED
 from pipeline.types import Evidence
 
 TEMPLATES = Path(__file__).with_name("templates")
 CHARTS = ("uplot.js", "closer.js")
 CURVE_WIDTH, CURVE_HEIGHT = 128, 40  # of a thumbnail, in its own units
-DISPOSITION_WORDS = {
-    "candidate": "candidate",
-    "questionable": "questionable",
-    "incomplete": "incomplete",
-    "false_positive": "false positive",
-    "false_alarm": "false alarm",
-    "below_threshold": "below threshold",
-}
 FLUX_WORDS = ("planet candidate", "unknown", "false positive", "false alarm")
 
 
@@ -235,7 +228,7 @@ def render_index(rows: Sequence[Mapping[str, Any]], written: str = "") -> str:
             rows=listed,
             written=written,
             reviewed=sum(row["review"] != "" for row in listed),
-            dispositions=DISPOSITION_WORDS,
+            dispositions=CALLED,
             light_curve_words=FLUX_WORDS,
             decisions=DECISIONS,
             style=_asset("style.css"),
@@ -274,7 +267,7 @@ def shown(rank: int, row: Row) -> dict[str, Any]:
         "tests": tests or "–",
         "failed": row.get("tests_failed"),
         "disposition": row.get("disposition") or "",
-        "disposition_text": DISPOSITION_WORDS.get(str(row.get("disposition")), str(row.get("disposition") or "–")),
+        "disposition_text": CALLED.get(str(row.get("disposition")), str(row.get("disposition") or "–")),
         "flux": row.get("flux") or "",
         "flux_text": str(row.get("flux") or "–").removesuffix(" candidate"),
         "review": row.get("review") or "",

@@ -5,6 +5,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from candidates.verdict_block import CALLED
+
 SYMBOLS = {"pass": ("✓", "PASS"), "fail": ("✗", "FAIL"), "not_run": ("–", "NOT RUN"), "error": ("!", "ERROR")}
 UNKNOWN = "unknown"
 LEAST_FALSE_ALARM = 1e-9  # a smaller false-alarm probability is not told as a number
@@ -127,22 +129,22 @@ def title_of(document: Document) -> tuple[str, str]:
 
 
 def verdict_words(document: Document) -> str:
-    """The verdict in few words, with the number of tests behind a reserve."""
+    """The verdict in few words: what decided, or how many tests are behind it."""
     verdict = document["verdict"]
-    word, tests, kind = verdict["disposition"], verdict["tests"], verdict["tested"]["kind"]
+    called, tests = CALLED[verdict["disposition"]], verdict["tests"]
     undone = tests["not_run"] + tests["error"]
-    flux = verdict["flux"]["disposition"]
-    said = f"INCOMPLETE: {counted(undone, 'test')} not run" if undone else "INCOMPLETE: no test was run"
-    if flux == "planet candidate":
-        said = f"PLANET CANDIDATE BY ITS LIGHT CURVE, {counted(undone, 'test')} not run"
-    return {
-        "candidate": f"CANDIDATE: {counted(tests['pass'], 'test')} passed" + (f", {undone} not run" if undone else ""),
-        "false_positive": f"FALSE POSITIVE: {kind}",
-        "false_alarm": f"FALSE ALARM: {kind}",
-        "questionable": f"QUESTIONABLE: {counted(tests['fail'], 'test')} failed",
-        "incomplete": said,
-        "below_threshold": "BELOW THRESHOLD",
-    }[word]
+    count = ", ".join(
+        f"{number} {word}"
+        for number, word in ((tests["pass"], "passed"), (tests["fail"], "failed"), (undone, "not run"))
+        if number
+    )
+    if called.endswith(("candidate", "planet")):
+        return f"{called.upper()}: tests {count}"
+    if called == "unknown" and verdict["flux"]["disposition"] == "planet candidate":
+        return f"PLANET CANDIDATE BY ITS LIGHT CURVE, tests {count}"
+    return f"{called.upper()}: " + (
+        f"tests {count}" if count and called == "unknown" else short(verdict["because"], 60)
+    )
 
 
 def counted(number: int, noun: str) -> str:
@@ -462,14 +464,33 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
+SHORT = {"false-positive probability": "FPP"}  # what is too long for the column of names
+
+
 def decision_lines(document: Document) -> list[tuple[str, str]]:
-    """The decision of the light curve's tests, then that of all tests: a name, and what was decided and why."""
+    """Each opinion: whose it is, and what it says and why; then all together."""
     verdict = document["verdict"]
-    lines = []
-    for name, block in (("light curve", verdict["flux"]), ("all tests", verdict["tested"])):
-        kind = f" ({block['kind']})" if block["kind"] else ""
-        lines.append((name, f"{block['disposition']}{kind}: {block['because']}"))
-    return lines
+    lines = [(one["source"], f"{one['says']}{_instead(one)}: {one['because']}") for one in verdict["opinions"]]
+    return [*lines, ("together", together_text(verdict))]
+
+
+def _instead(opinion: Mapping[str, Any]) -> str:
+    return f" ({opinion['called']})" if opinion["called"] else ""
+
+
+def together_text(verdict: Mapping[str, Any]) -> str:
+    """The one probability with its reserves, and who disagrees with whom."""
+    together = verdict["together"]
+    split = [" and ".join(pair["between"]) for pair in verdict["agreement"] if pair["agree"] is False]
+    apart = f"; at odds: {', '.join(split)}" if split else ""
+    if together["probability"] is None:
+        return f"no probability: the prior of the score is not known{apart}"
+    held = together["capped_by"]
+    capped = f", held down as {' and '.join(name.replace('_', ' ') for name in held)} failed" if held else ""
+    return (
+        f"planet probability {together['probability']:.3f} for a prior of {together['prior']:.3g} from "
+        f"{', '.join(together['weighed'])}{capped} (calibrated on {together['calibrated_on']}){apart}"
+    )
 
 
 def reference_text(document: Document) -> str:

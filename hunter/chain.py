@@ -10,14 +10,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from candidates.evidence import build_evidence, candidate_name, confirmation_block
 from candidates.fit_block import fit_block
 from candidates.publish import Staged, stage
-from candidates.validation_block import validation_block
 from candidates.wording import confirmation_text
 from hunter import confirming
 from hunter.archives.base import Archive, Fetched
@@ -39,7 +37,6 @@ from pipeline import surroundings as around
 from pipeline import validation as validating
 from pipeline import vet as vetting
 from pipeline.confirm import Confirmation
-from pipeline.disposition import decide
 from pipeline.fit import TransitFit
 from pipeline.limb_darkening import Band
 from pipeline.portrait import Portrait, portray
@@ -370,9 +367,9 @@ def conclude(
                     inputs_of(cleaned[claim.id, 0].get(), views[item].get(), signal, target.star, findings[item].get()),
                 ),
                 surroundings=surroundings[item].get(),
-                validation=validation_block(validations[item].get()) if item in validations else None,
+                validation=validations[item].get() if item in validations else None,
                 portrait=portrait(cleaned[claim.id, 0].get(), views[item].get(), signal, target.star, settings.vet),
-                weigh=partial(decide, settings=settings.vet),
+                vet=settings.vet,
                 left_aside=[*fetched[claim.id, 0].get().superseded, *fetched[claim.id, 0].get().refused],
             )
             pages = stage(

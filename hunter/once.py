@@ -54,16 +54,21 @@ def hunt_once(
     with Reader(own.database) as reader:
         shown = [row for item in found for row in [reader.target(item.target.kind, item.target.key)] if row]
     folder = own.home / "candidates"
-    return [_with_fits(_told(row, predict), folder) | {"candidates_folder": str(folder)} for row in shown]
+    return [_with_evidence(_told(row, predict), folder) | {"candidates_folder": str(folder)} for row in shown]
 
 
-def _with_fits(row: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Beside each candidate what its evidence says of the transit fit and of the false-positive probability."""
-    told = []
-    for item in row["candidates"]:
-        document = json.loads((folder / item["json_file"]).read_bytes())
-        told.append(item | {"fit": document["fit"], "validation": document["validation"]})
-    return row | {"candidates": told}
+TOLD = ("verdict", "fit", "validation")  # blocks of the evidence that stand beside a candidate hunted once
+
+
+def _with_evidence(row: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Beside each candidate what its evidence says of it in the end."""
+    documents = [json.loads((folder / item["json_file"]).read_bytes()) for item in row["candidates"]]
+    return row | {
+        "candidates": [
+            item | {name: document[name] for name in TOLD}
+            for item, document in zip(row["candidates"], documents, strict=True)
+        ]
+    }
 
 
 def _folder_name(found: Sequence[Any]) -> str:

@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from candidates.fit_block import fit_rows
-from candidates.wording import validation_text
+from candidates.verdict_block import CALLED
+from candidates.wording import decision_lines, validation_text
 from hunter.cli.common import lasting, plural
 from hunter.words import breakers, of_courier, poll, waiting_share
 from state.status import Status
@@ -368,10 +369,8 @@ def show_target(row: Mapping[str, Any], out: Console) -> None:
     for candidate in row["candidates"]:
         folder = Path(row.get("candidates_folder", "candidates"))
         out.print(Text(f"page: {folder / candidate['html_file']}"), soft_wrap=True)
-        if "fit" in candidate:
-            _show_fit(candidate["fit"], out)
-        if "validation" in candidate:
-            out.print(Text(f"false-positive probability: {validation_text(candidate['validation'])}"))
+        if "verdict" in candidate:
+            _show_evidence(candidate, out)
         if candidate["decision"]:
             word = candidate["decision"].replace("_", " ")
             decided = f"{word}, by {candidate['reviewer']}, {when(candidate['reviewed_at'])} UTC"
@@ -396,15 +395,20 @@ STAR = {
 }
 
 
-def _show_fit(fit: Mapping[str, Any], out: Console) -> None:
-    """The parameters of a fit with their errors, or why there are none."""
+def _show_evidence(candidate: Mapping[str, Any], out: Console) -> None:
+    """The verdict with each opinion, the parameters of the fit with their errors, the false-positive probability."""
+    verdict, fit = candidate["verdict"], candidate["fit"]
+    out.print(Text(f"verdict: {CALLED[verdict['disposition']]}: {verdict['because']}"))
+    for name, said in decision_lines(candidate):
+        out.print(Text(f"  {name:<12} {said}"))
     if fit["status"] in ("not_run", "error"):
         said = "not run" if fit["status"] == "not_run" else "ended in an error"
         out.print(Text(f"transit fit {said}: {fit['reason']}"))
-        return
-    out.print(Text(f"transit fit: {fit['status'].replace('_', ' ')}"))
-    for name, value in fit_rows(fit):
-        out.print(Text(f"  {name:<22} {value}"))
+    else:
+        out.print(Text(f"transit fit: {fit['status'].replace('_', ' ')}"))
+        for name, value in fit_rows(fit):
+            out.print(Text(f"  {name:<22} {value}"))
+    out.print(Text(f"false-positive probability: {validation_text(candidate['validation'])}"))
 
 
 def _show_signal(signal: Mapping[str, Any], out: Console) -> None:

@@ -71,7 +71,7 @@ def finding(test, status="pass", sigma=0.8):
 def candidate(**blocks):
     """A fitted planet candidate of a star that no catalogue lists: nothing speaks against its export."""
     case = document(fit=fitted(), known=compared())
-    case["verdict"] |= {"disposition": "candidate"}
+    case["verdict"] |= {"disposition": "planet_candidate"}
     case["validation"] = {"status": "done", "fpp": 0.0021, "fpp_err_dex": 0.08, "nfpp": 0.0004, "nfpp_err_dex": 0.1}
     case["validation"]["band"] = "likely_planet"
     case["vetting"] = [finding("odd_even"), finding("pixel_offset")]

@@ -64,6 +64,7 @@ from pipeline.types import (
     Verdict,
     View,
 )
+from pipeline.validation import Scenario, Validation
 from pipeline.vetting import TESTS
 
 SHA = hashlib.sha256(b"a model").hexdigest()
@@ -307,7 +308,7 @@ def test_every_corruption_of_a_document_is_refused(evidence):
         (("data", "files"), []),
         (("schema", "version"), "0.9"),
         (("name",), "../../etc/passwd"),
-        (("verdict", "disposition"), "candidate"),  # not what its tests decided
+        (("verdict", "disposition"), "candidate"),  # no word of this version
         (("fit",), None),
         (("validation",), {"status": "not_run", "reason": ""}),
         (("views", "secondary", "phase"), 1.5),
@@ -374,16 +375,14 @@ def test_the_verdict_follows_the_decision_of_the_tests_and_the_score(statuses, p
     validate(document)
     word, flux = document["verdict"]["disposition"], document["verdict"]["flux"]["disposition"]
     assert flux == decide(findings).word
-    if probability < score.threshold:
-        assert word == "below_threshold"
-    elif flux in ("false positive", "false alarm"):
-        assert word == flux.replace(" ", "_")
-    elif Verdict.FAIL in statuses:
-        assert word == "questionable"
+    assert len(document["verdict"]["opinions"]) == 4
+    assert len(document["verdict"]["agreement"]) == 6
+    if flux == "false alarm":
+        assert word == "instrumental"
+    elif flux == "false positive":
+        assert word in ("eclipsing_binary", "variable", "nearby_false_positive", "instrumental")
     else:
-        assert word == ("candidate" if flux == "planet candidate" else "incomplete")
-    if not statuses or Verdict.ERROR in statuses:
-        assert word != "candidate"
+        assert word == "unknown"  # nobody looked at the pixels
     lines = unknown_lines(document)
     undone = {status for status in statuses if status in (Verdict.NOT_RUN, Verdict.ERROR)}
     # one line for each reason, one for tests that nobody ran; then fit, validation and catalogues
@@ -392,13 +391,14 @@ def test_the_verdict_follows_the_decision_of_the_tests_and_the_score(statuses, p
         assert status not in undone or any(re.search(rf"\b{name.replace('_', ' ')}\b", line) for line in lines)
 
 
-@pytest.mark.parametrize(("word", "kind"), [("false_positive", "eclipsing binary"), ("false_alarm", "instrument")])
+@pytest.mark.parametrize(("word", "kind"), [("eclipsing_binary", "eclipsing binary"), ("instrumental", "instrument")])
 def test_what_it_is_instead_is_said_in_the_title(word, kind):
     test = next(name for name in OWED if TABLE[name].speaks_of == kind and TABLE[name].role is not Role.SOFT)
     findings = of_statuses([Verdict.FAIL if name == test else Verdict.PASS for name in OWED])
     document = evidence_of(SKY, findings=findings).document
     assert document["verdict"]["disposition"] == word
-    assert verdict_words(document) == f"{word.replace('_', ' ').upper()}: {kind}"
+    because = f"{test.replace('_', ' ')} failed, and one failure decides"
+    assert verdict_words(document) == f"{word.replace('_', ' ').upper()}: {because}"
 
 
 SKY = make_sky()
@@ -409,13 +409,17 @@ def test_the_title_says_where_the_light_curve_alone_is_a_planets():
     pixels = Finding(
         "pixel_offset", Verdict.NOT_RUN, None, None, None, "no_pixels: no pixel file of this star is at hand"
     )
-    block = evidence_of(SKY, findings=flux).document | {"vetting": []}
-    assert verdict_words(block) == f"CANDIDATE: {len(OWED)} tests passed"
+    place = tuple(Finding(name, Verdict.PASS, 0.1, 0.2, 3.0, "at the star") for name in ("pixel_offset", "host"))
+    block = evidence_of(SKY, findings=(*flux, *place)).document
+    assert verdict_words(block) == f"PLANET CANDIDATE: tests {len(OWED) + 2} passed"
     around = SimpleNamespace(findings=(pixels,), light=None, pixels=SimpleNamespace(sectors=()), notes=())
     found = evidence_of(SKY, findings=flux, surroundings=around).document
-    assert found["verdict"]["disposition"] == "incomplete"
-    assert verdict_words(found) == "PLANET CANDIDATE BY ITS LIGHT CURVE, 1 test not run"
-    assert decision_lines(found)[0][1].startswith("planet candidate: ")
+    assert found["verdict"]["disposition"] == "unknown"
+    assert verdict_words(found) == f"PLANET CANDIDATE BY ITS LIGHT CURVE, tests {len(OWED)} passed, 1 not run"
+    said = dict(decision_lines(found))
+    assert said["light curve"].startswith("planet: ")
+    assert said["pixels"] == "unknown: the place of the dip is not known: " + pixels.note
+    assert said["together"].startswith("planet probability 0.")
     assert "pixel offset: no pixel file of this star is at hand" in unknown_lines(found)
 
 
@@ -476,7 +480,7 @@ def test_pixels_and_neighbours_stand_in_evidence_on_the_sheet_and_decide(sky, ev
     assert field["hosts"][0]["name"] != sky.target.name
     assert field["notes"][0] == "a note"
     assert {finding["test"]: finding["status"] for finding in around.document["vetting"]}["pixel_offset"] == "fail"
-    assert around.document["verdict"]["disposition"] == "false_positive"
+    assert around.document["verdict"]["disposition"] == "nearby_false_positive"
     assert around.document["verdict"]["tested"]["kind"] == "nearby star"
     assert around.document["verdict"]["flux"] == evidence.document["verdict"]["flux"]
     drawn = [draw_sheet(around, sky.cleaned, sky.result, sky.views, seen).png for seen in (surroundings, None)]
@@ -491,14 +495,14 @@ def test_a_field_that_is_not_at_hand_is_not_run_and_leaves_the_verdict_open(sky)
     assert found.document["field"]["reason"].startswith("its field has not been fetched; no_pixels")
     told = {finding["test"]: finding["status"] for finding in found.document["vetting"]}
     assert {told[test] for test in ("pixel_offset", "host", "contamination")} == {"not_run"}
-    assert found.document["verdict"]["disposition"] == "incomplete"
+    assert found.document["verdict"]["disposition"] == "unknown"
 
 
 def test_pixels_that_break_a_test_say_so_and_lose_nothing(sky):
     found = look_around(sky.target, sky.signal, sky.cleaned, ["no pixels"], ["no star"] * 2, [None], {}, None, ())
     assert found.light is None
     assert {finding.status for finding in found.findings} == {Verdict.ERROR}
-    assert evidence_of(sky, surroundings=found).document["verdict"]["disposition"] != "candidate"
+    assert evidence_of(sky, surroundings=found).document["verdict"]["disposition"] == "unknown"
 
 
 @pytest.fixture(scope="module")
@@ -537,18 +541,14 @@ def test_a_thinned_scan_keeps_the_highest_and_the_lowest_of_every_piece(count, s
 
 
 SECTOR_DEPTHS = [{"name": f"sector {n}", "depth_ppm": 1200.0 + n, "depth_ppm_err": 30.0} for n in range(1, 27)]
-JUDGED = {
-    "status": "done", "reason": None, "fpp": 2e-3, "fpp_err_dex": 0.1, "nfpp": 1e-5, "nfpp_err_dex": 0.3,
-    "fpp_interval": [1.6e-3, 2.5e-3], "nfpp_interval": [5e-6, 2e-5], "band": "validated",
-    "scenarios": {
-        name: {"probability": chance, "ln_evidence": -1.0, "ln_evidence_err": 0.1, "effective_samples": 900.0,
-               "host": "target"}
-        for name, chance in (("TP", 0.998), ("EBx2P", 2e-3), ("NEB 12", 1e-5))
-    },
-    "artifact": {"reliability": 0.99, "source": "simulated"},
-    "variability": {"probability": 0.01, "source": "simulated"},
-    "planet_probability": 0.98, "inputs": {"seed": 1, "samples": 1000},
-}  # fmt: skip
+JUDGED = Validation(
+    "done", None, "validated", 2e-3, 0.1, (1.6e-3, 2.5e-3), 1e-5, 0.3, (5e-6, 2e-5),
+    scenarios=tuple(
+        Scenario(name, kind, "target", -1.0, 0.1, 900.0, 1000, chance)
+        for name, kind, chance in (("TP", "planet", 0.998), ("EBx2P", "eb", 2e-3), ("NEB 12", "neb", 1e-5))
+    ),
+    classes={"planet": 0.998, "eb": 2e-3, "neb": 1e-5},
+)  # fmt: skip
 
 
 def test_sectors_and_scenarios_have_panels_only_where_there_are_some(sky, portrayed, sheet):
@@ -556,8 +556,13 @@ def test_sectors_and_scenarios_have_panels_only_where_there_are_some(sky, portra
     found.document["folded"]["sectors"] = SECTOR_DEPTHS
     validate(found.document)
     assert Image.open(io.BytesIO(sheet_of(sky, found))).height > Image.open(io.BytesIO(sheet)).height
-    assert validation_text(JUDGED) == "FPP 0.002 ± 0.10 dex, NFPP 1e-05 ± 0.30 dex: validated as a planet"
+    assert (
+        validation_text(found.document["validation"])
+        == "FPP 0.002 ± 0.10 dex, NFPP 1e-05 ± 0.30 dex: validated as a planet"
+    )
     assert scenario_text("SEBx2P", "a companion") == "SEBx2P: twin binary at twice the period, a companion"
+    said = {one["source"]: one["says"] for one in found.document["verdict"]["opinions"]}
+    assert said["false-positive probability"] == "planet"
     page = render_page(found, sheet)
     for text in ("FPP 0.002", "depth in sector 26", "rotation with spots"):
         assert text in page
@@ -623,7 +628,7 @@ def test_a_poor_light_curve_still_has_a_sheet(sky):
     evidence = evidence_of(poor)
     validate(evidence.document)
     assert evidence.document["views"]["odd"]["depth_ppm"] is None
-    assert evidence.document["verdict"]["disposition"] == "incomplete"
+    assert evidence.document["verdict"]["disposition"] == "unknown"
     assert Image.open(io.BytesIO(sheet_of(poor, evidence))).width == 1600
     assert "not known" in render_page(evidence, b"").lower()
 

@@ -791,7 +791,7 @@ def seen_by_a_telescope(home, name):
     for file in case["data"]["files"]:
         file |= {"author": "SPOC", "processing": "spoc-5.0"}
     case |= {"known": compared(), "vetting": []}
-    case["verdict"]["disposition"] = "candidate"
+    case["verdict"]["disposition"] = "planet_candidate"
     path.write_text(json.dumps(case))
 
 

@@ -160,8 +160,8 @@ def judged(word):
         (of_star(kind="KIC", key="123"), "no TIC number"),
         (made_by(author="SIMULATED"), "simulated"),
         (made_by(processing="simulated-1"), "simulated"),
-        (judged("incomplete"), "'incomplete', not a planet candidate"),
-        (judged("questionable"), "not a planet candidate"),
+        (judged("unknown"), "'unknown', not a planet candidate"),
+        (judged("eclipsing_binary"), "not a planet candidate"),
         (judged("false_positive"), "not a planet candidate"),
         (judged("below_threshold"), "not a planet candidate"),
         (candidate(vetting=[finding("pixel_offset", "fail", 9.0)]), "off target"),
@@ -255,7 +255,7 @@ def test_a_thousand_random_candidates_are_refused_or_keep_every_rule(seed):
     values = {name: value for name, value in random_values(draw).items() if name not in unknown}
     status = draw.choice(["done", "done", "not_converged", "not_run"])
     place = draw.choice(["pass"] * 7 + ["not_run", "fail"])
-    word = draw.choice(["candidate"] * 9 + ["incomplete"])
+    word = draw.choice(["planet_candidate", "likely_planet"] * 5 + ["unknown"])
     known = draw.choice([compared()] * 7 + [compared(listed("TOI 1.01", 3.1)), {"status": "not_run", "reason": "x"}])
     case = candidate(known=known, vetting=[finding("pixel_offset", place)])
     parts = [{name: values[name] for name in names if name in values} for names in (PARAMETERS, DERIVED)]
@@ -266,7 +266,7 @@ def test_a_thousand_random_candidates_are_refused_or_keep_every_rule(seed):
     ask = replace(ASK, paper=draw.choice([PAPER] * 9 + [""]), version=draw.choice(WORDS))
     refused = refusals(case, ask)
     listed_already = known.get("matches") and exofop.same_period(measured(case)["period_days"].value, 3.1)
-    if place == "fail" or word != "candidate" or not ask.paper or known["status"] != "done" or listed_already:
+    if place == "fail" or word == "unknown" or not ask.paper or known["status"] != "done" or listed_already:
         assert refused
     if refused:
         return

@@ -113,7 +113,7 @@ def test_the_dashboard_fits_its_width_whatever_the_errors_say(state, tmp_path, w
 
 def candidate(name, **other):
     row = {"name": name, "probability": 0.91, "snr": 12.34, "period": 3.5, "depth": 1e-3, "duration": 0.125}
-    return row | {"disposition": "candidate", "decision": None} | other
+    return row | {"disposition": "planet_candidate", "decision": None} | other
 
 
 def test_a_narrow_window_loses_columns_but_never_a_name_or_a_line(tmp_path):

@@ -137,7 +137,7 @@ def test_the_chain_records_which_detectors_saw_a_star():
 
 def test_the_list_of_candidates_marks_what_is_shared(tmp_path):
     row = {"name": "TIC_1_p1.000000", "probability": 0.9, "snr": 9.0, "period": 1.0, "depth": 0.01, "duration": 0.1,
-           "disposition": "incomplete", "decision": None, "shared": "the same dips in 5 other stars"}  # fmt: skip
+           "disposition": "unknown", "decision": None, "shared": "the same dips in 5 other stars"}  # fmt: skip
     out = Console(width=120, record=True, file=io.StringIO())
     out.print(candidate_table([row], tmp_path, 120))
-    assert "incomplete, shared" in out.export_text()
+    assert "unknown, shared" in out.export_text()

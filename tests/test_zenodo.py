@@ -21,7 +21,7 @@ DOCUMENT = {
     "name": "TIC_1_p2.000000",
     "target": {"name": "TIC 1 <&>"},
     "data": {"files": [{"author": "SPOC", "processing": "spoc-5.0"}]},
-    "verdict": {"disposition": "candidate"},
+    "verdict": {"disposition": "planet_candidate"},
 }
 AUTHOR = Creator("Carberry, Josiah", "Brown University", "0000-0002-1825-0097")  # ORCID's own example
 
