@@ -59,7 +59,8 @@ def hunted_once(tmp_path_factory, sky):
     hunt = ["run", "--home", str(home), "--archive", str(sky.folder), "--threshold", "0", "--workers", "1"]
     subprocess.run([*COMMAND, "init", str(home)], check=True, capture_output=True, cwd=ROOT)
     settings = home / "hunter.toml"
-    settings.write_text(settings.read_text().replace('# sampler = "emcee"', 'sampler = "none"', 1))
+    text = settings.read_text().replace('# sampler = "emcee"', 'sampler = "none"', 1)
+    settings.write_text(text.replace('# method = "importance"', 'method = "none"', 1))
     done = subprocess.run([*COMMAND, *hunt], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr + done.stdout
     (home.parent / "stdout.txt").write_text(done.stdout)
