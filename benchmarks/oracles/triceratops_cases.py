@@ -8,13 +8,16 @@ package. It runs here in an environment and a process of its own, JSON in and ou
         'pandas==2.3.3' 'lightkurve==2.6.0' 'astropy==7.2.3' 'numba==0.68.1' 'triceratops==1.1.0'
     PYTHONPATH=. python -P benchmarks/oracles/triceratops_cases.py make benchmarks/data/triceratops.json
     OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 /tmp/oracle-tri/bin/python benchmarks/oracles/triceratops_cases.py \\
-        run benchmarks/data/triceratops.json --draws 200000 --seeds 5 [--tables ../shared/data/lightcurves/tables]
+        run benchmarks/data/triceratops.json --draws 200000 --seeds 1 --tables ../shared/data/lightcurves/tables
+    ... the same once more with --circular
 
 ``make`` draws the cases from a fixed seed with this repository's own light curves (simulation). ``run`` adds to each
 case the evidence of every scenario, one figure per seed; what is there already is not computed again. Cases whose
 population is a real TRILEGAL table need ``--tables``. Light curves are raw aperture flux. Their signal-to-noise is 9 to
 30: beyond that the oracle's draws from the prior hit too seldom for its evidences to agree with themselves (at 15 to 60
-those of STP scattered by 1 to 4 in the logarithm from seed to seed, 200,000 draws each).
+those of STP scattered by 1 to 4 in the logarithm from seed to seed, 200,000 draws each). ``--circular`` takes the
+eccentricities out of its prior: where they are in it, it draws inclinations that eclipse for one argument of periastron
+and computes the light curve for another, 90 degrees from it.
 """
 
 import argparse
@@ -179,7 +182,7 @@ def write(path: Path, document: dict[str, Any]) -> None:
     os.replace(partial, path)
 
 
-def run(path: Path, draws: int, seeds: int, tables: Path | None, seconds: float) -> None:
+def run(path: Path, draws: int, seeds: int, tables: Path | None, seconds: float, circular: bool) -> None:
     """Ask the oracle for what is missing."""
     import socket
 
@@ -189,15 +192,19 @@ def run(path: Path, draws: int, seeds: int, tables: Path | None, seconds: float)
     for door in ("connect", "connect_ex"):
         setattr(socket.socket, door, closed)
     import pandas
+    import triceratops.marginal_likelihoods
     from triceratops.triceratops import target
 
+    if circular:
+        triceratops.marginal_likelihoods.sample_ecc = lambda x, planet, P_orb: np.zeros(len(x))
     document = json.loads(path.read_text())
     folder = Path(os.environ.get("TMPDIR", "/tmp")) / "triceratops_cases"
     folder.mkdir(exist_ok=True)
+    document |= {"draws": draws, "relations": relations()}
     begun = clock.process_time()
     for seed in range(1, seeds + 1):
         for case in document["cases"]:
-            kept = case["oracle"].setdefault(str(draws), {})
+            kept = case["oracle"].setdefault("circular" if circular else "eccentric", {})
             if str(seed) in kept or clock.process_time() - begun > seconds:
                 continue
             if case["population"] in REAL:
@@ -210,6 +217,21 @@ def run(path: Path, draws: int, seeds: int, tables: Path | None, seconds: float)
             kept[str(seed)] = ask(target, pandas, case, stars, folder, draws, seed)
             print(seed, case["name"], kept[str(seed)]["fpp"], kept[str(seed)]["cpu_s"], flush=True)
             write(path, document)
+
+
+def relations() -> dict[str, list[float]]:
+    """The oracle's dwarfs: radius, temperature and light by mass."""
+    from triceratops.funcs import flux_relation, stellar_relations
+
+    mass = np.round(np.geomspace(0.1, 2.8, 60), 4)
+    radius, teff = stellar_relations(mass, np.full(mass.size, 99.0), np.full(mass.size, 99e3))
+    light = flux_relation(mass)
+    return {
+        "mass": mass.tolist(),
+        "radius": np.round(radius, 4).tolist(),
+        "teff": np.round(teff).tolist(),
+        "magnitude": np.round(4.0 - 2.5 * np.log10(light), 4).tolist(),
+    }
 
 
 def ask(target: Any, pandas: Any, case: dict[str, Any], stars: str, folder: Path, draws: int, seed: int) -> Any:
@@ -287,13 +309,14 @@ def main() -> None:
     parser.add_argument("file", type=Path)
     parser.add_argument("--draws", type=int, default=200_000)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--circular", action="store_true", help="with the eccentricity of every orbit set to 0")
     parser.add_argument("--tables", type=Path)
     parser.add_argument("--seconds", type=float, default=math.inf, help="of processor time, then stop")
     asked = parser.parse_args()
     if asked.what == "make":
         make(asked.file)
     else:
-        run(asked.file, asked.draws, asked.seeds, asked.tables, asked.seconds)
+        run(asked.file, asked.draws, asked.seeds, asked.tables, asked.seconds, asked.circular)
 
 
 if __name__ == "__main__":

@@ -94,7 +94,7 @@ def realign(case: Case) -> Realigned:
     Returns
     -------
     Realigned
-        ``time`` folds on the signal's period and epoch as before.
+        ``time`` folds on the signal's period and epoch as before; where moved, mid-transit is at the epoch itself.
 
     Notes
     -----
