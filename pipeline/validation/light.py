@@ -163,8 +163,10 @@ def disc(apart: Floats, ratio: Floats, limb: tuple[Floats, Floats]) -> Floats:
 
 def _secondary(folded: Folded, draws: Eclipses) -> Floats:
     """Of the deepest dip away from the transit, given the occultation of each draw."""
-    if folded.secondary is None or draws.period_factor != 1.0:
+    if folded.secondary is None:
         return np.zeros(draws.ratio.size)
+    if draws.period_factor != 1.0:  # the other eclipse of twins is in the fold of the transit: away from it is nothing
+        return _deepest(folded, np.zeros(draws.ratio.size))
     e, sine = draws.eccentricity, np.sin(draws.argument)
     impact = draws.axis * (1 - e**2) / (1 - e * sine) * draws.cosine
     hidden = overlap(impact, draws.ratio)

@@ -59,6 +59,7 @@ class _Hosts:
     limb: tuple[Floats, Floats]
     share: Floats  # of the aperture's light
     ln_weight: Floats
+    beside: bool = False  # it adds to the target's light unseen, as would a star that goes around it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,7 +135,7 @@ class Field:
         light = 10 ** (-0.4 * fainter)
         if place in ("primary", "front"):
             return _Hosts(own.mass, own.radius, own.limb, share / (1 + light), ln_weight)
-        return _Hosts(second, size, stars.limb_darkening(heat), share * light / (1 + light), ln_weight)
+        return _Hosts(second, size, stars.limb_darkening(heat), share * light / (1 + light), ln_weight, True)
 
     def _weigh(self, body: Body, hosts: _Hosts, u: Floats) -> Floats:
         """Draw the body and its orbit; the likelihood times what the draw is worth beforehand."""
@@ -153,7 +154,7 @@ class Field:
         ln_weight = ln_weight + worth
         if planet:
             ratio = priors.planet_radius(sized, mass) * stars.EARTH_RADIUS / radius
-            light, total = share, mass
+            light, total, other = share, mass, np.zeros(number)
         else:
             q, chance = priors.mass_ratio(sized, mass, priors.CLOSE, low, high)
             with np.errstate(divide="ignore"):
@@ -161,7 +162,12 @@ class Field:
             size = np.minimum(stars.radius_of(q * mass), radius)
             fainter = stars.own_magnitude(q * mass, size) - stars.own_magnitude(mass, radius)
             other = 10 ** (-0.4 * np.maximum(fainter, 0.0))
-            ratio, light, total = size / radius, share / (1 + other), (1 + q) * mass
+            ratio, total = size / radius, (1 + q) * mass
+            light = share / (1 + other)
+            if hosts.beside:  # what is catalogued is the target; the light of both unseen stars comes on top of it
+                whole = self.case.host_share
+                alone = share / (whole - share)
+                light = whole * alone / (1 + alone * (1 + other))
         axis = DAY_AXIS * (total * period**2) ** (1 / 3) / radius
         sine = np.sin(argument)
         distance = axis * (1 - e**2) / (1 + e * sine)
@@ -171,7 +177,7 @@ class Field:
         along = period / (2 * math.pi * np.maximum(distance, 1e-9) * speed)  # days to move a radius
         central, worth = steer(u[:, 1], self._fitting(ratio, light, reach * distance, along))
         ln_weight = ln_weight + worth + np.log(reach)
-        second = share * (ratio / axis) ** 2 if planet else share - light
+        second = share * (ratio / axis) ** 2 if planet else light * other
         possible &= (1 + ratio < axis * (1 - e)) & np.isfinite(ln_weight) & (e < 1)
         found = np.full(number, -np.inf)
         chosen = np.flatnonzero(possible)
