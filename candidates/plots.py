@@ -20,10 +20,10 @@ from candidates import panels, pixel_panels
 from candidates.drawing import AGAINST, DPI, GREY, INK, SIZE, TOWARDS, WIDTH, Column, FittedCurve, clean_text, style
 from candidates.field_block import host_rows
 from candidates.fit_block import fitted_rows
-from candidates.verdict_block import CALLED
 from candidates.wording import (
     SHADING,
     SYMBOLS,
+    called_text,
     data_lines,
     decision_lines,
     explanation_text,
@@ -212,7 +212,7 @@ def _texts(document: Mapping[str, Any]) -> tuple[Column, ...]:
         signal.paragraph(SHADING, colour=GREY)
 
     tests = Column(525, 535)
-    tests.heading(f"Verdict: {CALLED[document['verdict']['disposition']]}")
+    tests.heading(f"Verdict: {called_text(document['verdict'])}")
     for name, value in decision_lines(document):
         tests.pair(name, short(value, NOTE_LENGTH), stop=95)
     tests.paragraph(reference_text(document), colour=GREY)

@@ -5,8 +5,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from candidates.verdict_block import CALLED
-
 SYMBOLS = {"pass": ("✓", "PASS"), "fail": ("✗", "FAIL"), "not_run": ("–", "NOT RUN"), "error": ("!", "ERROR")}
 UNKNOWN = "unknown"
 LEAST_FALSE_ALARM = 1e-9  # a smaller false-alarm probability is not told as a number
@@ -128,10 +126,15 @@ def title_of(document: Document) -> tuple[str, str]:
     return f"{short(name, 40)}   P = {signal['period_days']:.6f} d", verdict_words(document)
 
 
+def called_text(verdict: Mapping[str, Any]) -> str:
+    """What a signal is called, as people say it."""
+    return str(verdict["disposition"]).replace("_", " ")
+
+
 def verdict_words(document: Document) -> str:
     """The verdict in few words: what decided, or how many tests are behind it."""
     verdict = document["verdict"]
-    called, tests = CALLED[verdict["disposition"]], verdict["tests"]
+    called, tests = called_text(verdict), verdict["tests"]
     undone = tests["not_run"] + tests["error"]
     count = ", ".join(
         f"{number} {word}"

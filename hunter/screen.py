@@ -12,8 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from candidates.fit_block import fit_rows
-from candidates.verdict_block import CALLED
-from candidates.wording import decision_lines, validation_text
+from candidates.wording import called_text, decision_lines, validation_text
 from hunter.cli.common import lasting, plural
 from hunter.words import breakers, of_courier, poll, waiting_share
 from state.status import Status
@@ -398,7 +397,7 @@ STAR = {
 def _show_evidence(candidate: Mapping[str, Any], out: Console) -> None:
     """The verdict with each opinion, the parameters of the fit with their errors, the false-positive probability."""
     verdict, fit = candidate["verdict"], candidate["fit"]
-    out.print(Text(f"verdict: {CALLED[verdict['disposition']]}: {verdict['because']}"))
+    out.print(Text(f"verdict: {called_text(verdict)}: {verdict['because']}"))
     for name, said in decision_lines(candidate):
         out.print(Text(f"  {name:<12} {said}"))
     if fit["status"] in ("not_run", "error"):

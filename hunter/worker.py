@@ -163,6 +163,8 @@ def _batch(claims: list[Claim], tools: Any, settings: Settings, state: State, du
         # a full disk, an interrupt: what was stored stays stored, the rest goes back to the queue
         state.release(list(unfinished.values()), duty.now())
         raise
+    finally:
+        logs.bind(target=None, phase=None)  # what this process logs from here on is of no target
 
 
 def finish(
