@@ -36,6 +36,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 
 from hunter.processes import in_processes
+from pipeline.alone import alone
 from pipeline.clean import clean
 from pipeline.completeness import wilson
 from pipeline.disposition import TABLE, Disposition, Word, decide
@@ -165,7 +166,8 @@ def make_batch(job: tuple[Path, str, int, int]) -> tuple[int, int]:
             truth = None if signal.alias_of is not None else truth_of(population, star, signal)
             if truth is not None:
                 about = {"population": population, "truth": truth, "host": star.kind, "tmag": star.star.tmag}
-                kept.append(Kept(about | {"key": star.key}, curve, fold(curve, signal), signal, catalogue))
+                own = alone(curve, signal, result, settings.mask_width)
+                kept.append(Kept(about | {"key": star.key}, own, fold(own, signal), signal, catalogue))
     seconds = {"simulate": made - begun, "search": searched - made, "fold": clock.process_time() - searched}
     write(path, kept, {"stars": BATCH, "seconds": seconds})
     return BATCH, len(kept)

@@ -33,7 +33,8 @@ def closer_data(
     """
     curve = views.light_curve
     together = max(1, -(-len(curve) // MOST_POINTS))
-    time, flat, raw = (_averaged(values, together) for values in (curve.time, curve.flux, cleaned.raw.flux))
+    raw_flux = cleaned.raw.flux[np.isin(cleaned.raw.time, curve.time)]  # without the transits of stronger signals
+    time, flat, raw = (_averaged(values, together) for values in (curve.time, curve.flux, raw_flux))
     start = float(time[0]) if time.size else 0.0
     period, power = compress_peaks(result.period, result.power, COLUMNS) if result.period.size > 1 else ((), ())
     signal = document["signal"]

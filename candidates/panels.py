@@ -41,7 +41,7 @@ from candidates.wording import (
     validation_text,
 )
 from pipeline.ephemeris import cycle, phase, transit_mask
-from pipeline.types import CleanedLightCurve, Floats, FoldedViews, SearchResult, TransitSignal
+from pipeline.types import CleanedLightCurve, Floats, FoldedViews, LightCurve, SearchResult, TransitSignal
 
 HOURS = 24.0
 PPM = 1e6
@@ -131,24 +131,33 @@ def tint_global(axes: Axes, document: Document, middle: float, first: float, sca
         tint(axes, left, scale / bins * 1.001, [shade[place] for place in order])
 
 
-def light_curves(raw: Axes, flat: Axes, cleaned: CleanedLightCurve, signal: TransitSignal) -> None:
-    """The light curve before and after detrending, its transits in colour and marked."""
+def light_curves(raw: Axes, flat: Axes, cleaned: CleanedLightCurve, signal: TransitSignal, judged: LightCurve) -> None:
+    """The light curve before and after detrending, its transits in colour and marked, what was not judged pale."""
     time = cleaned.flat.time
     inside = transit_mask(time, signal.period, signal.epoch, signal.duration)
+    beside = ~np.isin(time, judged.time)
     axis = BrokenTime.of(time)
     shown = axis.place(time)
     raw.tick_params(labelbottom=False)
     flat.set_xlabel("time  [BTJD = BJD − 2457000, days]", fontsize=SIZE)
     for axes, flux, title in (
         (raw, cleaned.raw.flux - 1, "Light curve before detrending"),
-        (flat, cleaned.flat.flux - 1, "Detrended; transits in orange, marked ▲"),
+        (
+            flat,
+            cleaned.flat.flux - 1,
+            "Detrended; transits in orange, marked ▲" + "; of stronger signals pale" * bool(beside.any()),
+        ),
     ):
         floor = float(np.quantile(flux[inside], 0.005)) if inside.any() else 0.0
         limits = robust_limits(flux, floor)
         axes.set_xlim(*axis.limits)
         factor = flux_axis(axes, limits)
-        points(axes, shown[~inside], flux[~inside] * factor, POINT, 2.0)
-        points(axes, shown[inside], flux[inside] * factor, TRANSIT, 3.2)
+        for which, colour, size in (
+            (beside, CLOUD, 2.0),
+            (~inside & ~beside, POINT, 2.0),
+            (inside & ~beside, TRANSIT, 3.2),
+        ):
+            points(axes, shown[which], flux[which] * factor, colour, size)
         axis.draw(axes)
         outside = int(((flux < limits[0]) | (flux > limits[1])).sum())
         heading(axes, title, f"{outside} of {flux.size} cadences lie outside the panel" if outside else "")

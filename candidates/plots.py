@@ -120,7 +120,7 @@ def draw_sheet(
         snr=block["snr"],
     )
     _title(figure, document, total)
-    panels.light_curves(panel(0, LEFT, RIGHT), panel(1, LEFT, RIGHT), cleaned, signal)
+    panels.light_curves(panel(0, LEFT, RIGHT), panel(1, LEFT, RIGHT), cleaned, signal, views.light_curve)
     panels.periodogram(panel(2, LEFT, 0.475), result, document)
     panels.whole_orbit(panel(2, 0.547, RIGHT), views, signal, document)
     panels.transit(panel(3, LEFT, 0.345), views, signal, document, curve)

@@ -473,7 +473,10 @@ SHORT = {"false-positive probability": "FPP"}  # what is too long for the column
 def decision_lines(document: Document) -> list[tuple[str, str]]:
     """Each opinion: whose it is, and what it says and why; then all together."""
     verdict = document["verdict"]
-    lines = [(one["source"], f"{one['says']}{_instead(one)}: {one['because']}") for one in verdict["opinions"]]
+    lines = [
+        (SHORT.get(one["source"], one["source"]), f"{one['says']}{_instead(one)}: {one['because']}")
+        for one in verdict["opinions"]
+    ]
     return [*lines, ("together", together_text(verdict))]
 
 

@@ -36,6 +36,7 @@ from pipeline import search as searching
 from pipeline import surroundings as around
 from pipeline import validation as validating
 from pipeline import vet as vetting
+from pipeline.alone import alone, left_out, pixels_alone
 from pipeline.confirm import Confirmation
 from pipeline.fit import TransitFit
 from pipeline.limb_darkening import Band
@@ -130,13 +131,21 @@ def hunt(claims: Sequence[Claim], tools: Tools, settings: Settings, memory: Memo
     def confirm(item: Item, cleaned: CleanedLightCurve, result: SearchResult, fetched: Fetched) -> Confirmation:
         return second_opinion(cleaned, result, signal_of(result, item), fetched.star, settings)
 
+    def judged(item: Item, cleaned: CleanedLightCurve, result: SearchResult) -> tuple[TransitSignal, CleanedLightCurve]:
+        """A signal, and the light curve it is judged by."""
+        signal = signal_of(result, item)
+        return signal, alone(cleaned, signal, result, settings.search.mask_width)
+
     def fold(item: Item, cleaned: CleanedLightCurve, result: SearchResult) -> FoldedViews:
-        return folding.fold(cleaned, signal_of(result, item), settings.fold, settings.detrend)
+        signal, curve = judged(item, cleaned, result)
+        views = folding.fold(curve, signal, settings.fold, settings.detrend)
+        return replace(views, notes=(*views.notes, *left_out(curve, signal)))
 
     def vet(
         item: Item, cleaned: CleanedLightCurve, views: FoldedViews, result: SearchResult, fetched: Fetched
     ) -> tuple[Finding, ...]:
-        return vetting.vet(cleaned, views, signal_of(result, item), fetched.star, settings.vet)
+        signal, curve = judged(item, cleaned, result)
+        return vetting.vet(curve, views, signal, fetched.star, settings.vet)
 
     def score(
         item: Item,
@@ -147,7 +156,8 @@ def hunt(claims: Sequence[Claim], tools: Tools, settings: Settings, memory: Memo
         findings: tuple[Finding, ...],
     ) -> Score:
         assert tools.model is not None
-        inputs = inputs_of(cleaned, views, signal_of(result, item), fetched.star, findings)
+        signal, curve = judged(item, cleaned, result)
+        inputs = inputs_of(curve, views, signal, fetched.star, findings)
         prior = settings.score.prior or None
         return opinion(tools.model.load(), inputs, settings.hunt.threshold, prior)
 
@@ -155,11 +165,12 @@ def hunt(claims: Sequence[Claim], tools: Tools, settings: Settings, memory: Memo
         item: Item, cleaned: CleanedLightCurve, result: SearchResult, fetched: Fetched, _: None
     ) -> Surroundings:
         field = tools.archive.field_of(targets[whole(item)], sources[whole(item)], fetched.products)
+        signal = signal_of(result, item)
         return around.look_around(
             replace(targets[whole(item)], star=fetched.star),
-            signal_of(result, item),
+            signal,
             cleaned,
-            field.pixels,
+            [pixels_alone(pixels, signal, result, settings.search.mask_width) for pixels in field.pixels],
             field.stars,
             field.prf,
             field.crowding,
@@ -177,9 +188,9 @@ def hunt(claims: Sequence[Claim], tools: Tools, settings: Settings, memory: Memo
     def fit(
         item: Item, cleaned: CleanedLightCurve, views: FoldedViews, result: SearchResult, fetched: Fetched
     ) -> TransitFit:
-        signal = signal_of(result, item)
+        signal, curve = judged(item, cleaned, result)
         others = [other for other in result.signals if other is not signal and other.alias_of is None]
-        return posterior(cleaned, views, signal, fetched.star, others, settings, notebook(item))
+        return posterior(curve, views, signal, fetched.star, others, settings, notebook(item))
 
     def validate(
         item: Item,
@@ -190,10 +201,10 @@ def hunt(claims: Sequence[Claim], tools: Tools, settings: Settings, memory: Memo
         surroundings: Surroundings,
         _: None,
     ) -> Validation:
-        signal, star = signal_of(result, item), fetched.star
+        (signal, curve), star = judged(item, cleaned, result), fetched.star
         population, contrast, notes = field_tables(settings.validate, targets[whole(item)])
         return validating.assess(
-            cleaned, views, signal, star, surroundings, settings.vet, settings.validate, population, contrast, notes
+            curve, views, signal, star, surroundings, settings.vet, settings.validate, population, contrast, notes
         )
 
     def versions(phase: str, version: int, *tables: str) -> str:
@@ -345,6 +356,7 @@ def conclude(
         for signal in over:
             began = time.perf_counter()
             item = (claim.id, signal.number)
+            curve = alone(cleaned[claim.id, 0].get(), signal, result, settings.search.mask_width)
             name = candidate_name(target, signal)
             if tools.name_taken(name, claim.id):
                 sectors = [product.sector for product in cleaned[claim.id, 0].get().products if product.sector]
@@ -364,11 +376,11 @@ def conclude(
                 confirmation=confirmations[item].get() if item in confirmations else None,
                 explanation=explanation(
                     tools.model.load(),
-                    inputs_of(cleaned[claim.id, 0].get(), views[item].get(), signal, target.star, findings[item].get()),
+                    inputs_of(curve, views[item].get(), signal, target.star, findings[item].get()),
                 ),
                 surroundings=surroundings[item].get(),
                 validation=validations[item].get() if item in validations else None,
-                portrait=portrait(cleaned[claim.id, 0].get(), views[item].get(), signal, target.star, settings.vet),
+                portrait=portrait(curve, views[item].get(), signal, target.star, settings.vet),
                 vet=settings.vet,
                 left_aside=[*fetched[claim.id, 0].get().superseded, *fetched[claim.id, 0].get().refused],
             )

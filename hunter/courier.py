@@ -218,12 +218,15 @@ class Courier:
 
     def _bring(self, claim: Claim) -> Brought:
         """Have all files of one target here; runs in a thread, and touches the record in no way."""
+        with logs.during(target=claim.name, phase="fetch"):
+            self.duty.report("phase", ("fetch", claim.name))
+            return self._have(claim)
+
+    def _have(self, claim: Claim) -> Brought:
         files: list[FetchedProduct] = []
         here: list[str] = []
         gone: list[tuple[str, str, bool]] = []
         error: Exception | None = None
-        logs.bind(target=claim.name, phase="fetch")
-        self.duty.report("phase", ("fetch", claim.name))
         for source in claim.sources:
             try:
                 file = self.supplier.get(source)
@@ -342,9 +345,9 @@ class Courier:
     def _bring_field(self, survivor: Survivor) -> FieldBrought:
         """Have the whole field of a candidate here; runs in a thread, and touches the record in no way."""
         assert self.fields is not None
-        logs.bind(target=survivor.name, phase="field")
-        self.duty.report("phase", ("field", survivor.name))
-        return self.fields.bring(survivor)
+        with logs.during(target=survivor.name, phase="field"):
+            self.duty.report("phase", ("field", survivor.name))
+            return self.fields.bring(survivor)
 
     def _settle_field(self, survivor: Survivor, field: Future[FieldBrought]) -> None:
         """Record a field that is here, and queue its target again; or when it is to be asked for again."""

@@ -20,7 +20,7 @@ from pipeline.types import (
 )
 from pipeline.vetting import noise, transits
 
-VERSION = 2
+VERSION = 3
 
 GLOBAL_BINS = 2048
 LOCAL_BINS = 256

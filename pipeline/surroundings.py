@@ -13,7 +13,7 @@ from pipeline.vet import broken
 if TYPE_CHECKING:
     from pipeline.pixels.prf import Prf, PrfGrid
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)

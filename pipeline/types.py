@@ -143,6 +143,7 @@ class CleanedLightCurve:
     rejected: dict[str, int]  # cadences left out, by reason
     segment_product: tuple[int, ...] = ()  # of each segment, where in ``products`` it comes from; empty: not known
     flares: LightCurve | None = None  # (f,) detrended cadences left out as flares or cosmic rays; None if not kept
+    whole: "CleanedLightCurve | None" = None  # with the transits of the star's stronger signals; None: they are here
 
 
 @dataclass(frozen=True, slots=True)

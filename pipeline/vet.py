@@ -6,7 +6,7 @@ from pipeline.types import CleanedLightCurve, Finding, FoldedViews, Star, Transi
 from pipeline.vetting import TESTS
 from pipeline.vetting.case import Case, VetSettings
 
-VERSION = 2
+VERSION = 3
 
 __all__ = ["VERSION", "VetSettings", "broken", "vet"]
 

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import structlog
 from far_hunts import courier, crowd, listed, queued, settings_for
 from small_hunts import rows
 
@@ -171,6 +172,7 @@ def test_each_fault_ends_in_its_own_way(settings, state, error, outcome):
     one._settle([one._bring(claim)])
     found = rows(settings.home, f"SELECT status, deferrals, attempts FROM targets WHERE id = {claim.id}")
     assert found == [(*outcome, 0)]
+    assert structlog.contextvars.get_contextvars() == {}  # what is logged from here on is of no target
 
 
 def test_a_file_that_is_missing_for_a_day_counts_as_gone(settings, state):

@@ -15,6 +15,7 @@ from models.inputs import SignalInputs
 from pipeline import fold as folding
 from pipeline import search as searching
 from pipeline import vet as vetting
+from pipeline.alone import alone
 from pipeline.clean import clean
 from pipeline.simulate import FIRST_KEY, SectorSettings, draw_varied_star, observe, true_signals
 from pipeline.types import CleanedLightCurve, Finding, Observation, Star, TransitSignal
@@ -85,9 +86,10 @@ def signals_of(
     for signal in result.signals:
         if signal.alias_of is not None:
             continue
-        views = folding.fold(cleaned, signal, settings.fold, settings.detrend)
-        findings: tuple[Finding, ...] = vetting.vet(cleaned, views, signal, star, settings.vet) if vet else ()
-        found.append((signal, inputs_of(cleaned, views, signal, star, findings)))
+        curve = alone(cleaned, signal, result, settings.search.mask_width)
+        views = folding.fold(curve, signal, settings.fold, settings.detrend)
+        findings: tuple[Finding, ...] = vetting.vet(curve, views, signal, star, settings.vet) if vet else ()
+        found.append((signal, inputs_of(curve, views, signal, star, findings)))
     return cleaned, found
 
 

@@ -129,8 +129,8 @@ class Case:
 
     @cached_property
     def variability(self) -> Variability:
-        """What the star does of itself, in the undetrended light curve."""
-        return classify(self.cleaned, self.star)
+        """What the star does of itself, in the whole undetrended light curve, the eclipses of a binary among it."""
+        return classify(self.cleaned.whole or self.cleaned, self.star)
 
     def measure_series(self, values: np.ndarray, known: np.ndarray) -> Transits:
         """The same measurement in another series on the same cadences, where it is known."""
