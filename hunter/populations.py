@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.types import Floats, Target
+from pipeline.types import SUN_LOGG, Floats, Target
 from pipeline.validation import stars
 from pipeline.validation.case import ContrastCurve, Population, ValidateSettings
 
@@ -89,7 +89,7 @@ def read_population(path: Path, area: float) -> Population:
     if set(TRILEGAL) <= set(names):
         values, dropped = _numbers(rows, TRILEGAL)
         mass, gravity, teff, tmag = values[:, 0], values[:, 1], 10 ** values[:, 2], values[:, 3]
-        radius = np.sqrt(mass * 10 ** (stars.SUN_GRAVITY - gravity))
+        radius = np.sqrt(mass * 10 ** (SUN_LOGG - gravity))
         kind = "TRILEGAL"
     elif set(GAIA) <= set(names):
         values, dropped = _numbers(rows, GAIA, ("mass_flame", "radius_flame", "teff_gspphot"))

@@ -17,7 +17,7 @@ from pipeline.ephemeris import transit_mask
 from pipeline.limb_darkening import Band
 from pipeline.types import Booleans, LightCurve, Star, TransitSignal
 
-VERSION = 1
+VERSION = 2
 
 FULL_RANGE = 60.0  # days of baseline up to which every period is tried: 1.5 s for 27 d, 5 s for 54 d, minutes for 350
 WINDOW = 0.02  # half width of the window around a period, as a share of it
@@ -107,6 +107,7 @@ def confirm(
     notes = [] if complete else [NO_SDE]
     if stronger:
         notes.append(f"transits of {len(stronger)} stronger signal(s) left out")
+    star = star.with_mass()
     if star.radius is None or star.mass is None:
         notes.append("radius or mass unknown: the Sun's")
     law: dict[str, Any] = {}

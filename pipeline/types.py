@@ -4,7 +4,8 @@ Times are days, epochs BTJD (BJD - 2457000, TDB), flux relative to 1, depth a fr
 a name that breaks this rule carries its unit. What could not be measured is ``None``.
 """
 
-from dataclasses import dataclass, field, fields
+import math
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 
 import numpy as np
@@ -15,6 +16,8 @@ from pipeline.errors import UnusableData
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Booleans = NDArray[np.bool_]
+
+SUN_LOGG = 4.438  # log10 cm/s2; IAU 2015 B3 nominal mass parameter and radius
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,13 @@ class Star:
     mass: float | None = None  # solar masses
     ra: float | None = None  # degrees, J2000
     dec: float | None = None  # degrees, J2000
+
+    def with_mass(self) -> "Star":
+        """The star with the mass that its gravity and radius make where none is given, as headers give none."""
+        weighed = self.mass is not None and self.mass > 0
+        if weighed or self.logg is None or self.radius is None or not self.radius > 0 or not math.isfinite(self.logg):
+            return self
+        return replace(self, mass=10 ** (self.logg - SUN_LOGG) * self.radius**2)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from pipeline.types import CleanedLightCurve, Floats, FoldedViews, Star, Transit
 from pipeline.vetting.case import EARTH_RADII, Case, VetSettings
 from pipeline.vetting.timing import transit_times
 
-VERSION = 1
+VERSION = 2
 
 WINDOW = 0.5  # durations by which the first and the last transit may be off the search's ephemeris
 LONGEST = 5.0  # the duration may be longer or shorter than the search's by this factor
@@ -218,6 +218,7 @@ def derive(shapes: Shapes, star: Star, settings: FitSettings) -> tuple[dict[str,
     The TIC's own errors do not come with its light curves: [fit] says how well radius, mass and temperature are
     assumed to be known. Temperature of a black body without albedo that spreads its heat evenly.
     """
+    star = star.with_mass()
     number = shapes.period.size
     rng = np.random.default_rng([settings.seed, number])
     axis = shapes.scaled_axis

@@ -13,7 +13,6 @@ from pipeline.types import Booleans, Floats, Integers, Star
 
 VERSION = 2
 
-SOLAR_LOGG = 4.438  # log10 cm/s2
 SOLAR_STEP = 0.0756  # (1/d)**(1/3) per day of span and unit of oversampling: (2 pi)**(2/3)/pi * R/(G M)**(1/3), Sun
 CENTRAL_HOURS_AT_ONE_YEAR = 13.0  # central transit of the Sun at 1 au
 LARGEST_DUTY = 0.35  # longest duration tried, as a share of the period
@@ -48,12 +47,8 @@ def stellar_density(star: Star) -> float | None:
     """
     if star.radius is None or not star.radius > 0:
         return None
-    if star.mass is not None and star.mass > 0:
-        density = star.mass / star.radius**3
-    elif star.logg is not None and math.isfinite(star.logg):
-        density = 10.0 ** (star.logg - SOLAR_LOGG) / star.radius
-    else:
-        density = min(star.radius, 1.5) / star.radius**3
+    mass = star.with_mass().mass
+    density = (mass if mass is not None and mass > 0 else min(star.radius, 1.5)) / star.radius**3
     return density if DENSITY_RANGE[0] <= density <= DENSITY_RANGE[1] else None
 
 

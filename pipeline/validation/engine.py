@@ -13,7 +13,7 @@ from pipeline.validation.evidence import Integral, integrate
 from pipeline.validation.light import Folded
 from pipeline.validation.scenarios import Field, Setting
 
-VERSION = 1
+VERSION = 2
 PLANET = ("planet",)
 NEARBY = ("neb", "ntp")
 REDRAWS = 2000  # of all evidences within their errors
@@ -155,7 +155,7 @@ def _judged(result: Validation, case: ValidationCase, settings: ValidateSettings
     star = case.star
     outside = []
     if not (star.radius and star.mass and star.radius > 0 and star.mass > 0):
-        outside.append("no_stellar: mass and radius of the star are not known, those of the Sun are taken")
+        outside.append("no_stellar: mass and radius of the star are not both known, those of the Sun are taken")
     if star.tmag is None:
         outside.append("no_stellar: its magnitude is not known, so no background star is weighed")
     gravity = stars.gravity(star)

@@ -75,8 +75,18 @@ def assess(
     except Exception as problem:  # as with any test: what breaks says so, and stops no candidate
         return Validation("failed", f"{type(problem).__name__}: {problem}", None)
     planet = None if reliability.value is None or result.fpp is None else reliability.value * (1 - result.fpp)
-    inputs = {**result.inputs, "transit_times": line.reason, "notes": list(notes)}
+    inputs = {**result.inputs, "transit_times": line.reason, "notes": [*notes, *_weighed(case.star)]}
     return replace(result, artifact=reliability, variability=waves, planet_probability=planet, inputs=inputs)
+
+
+def _weighed(star: Star) -> tuple[str, ...]:
+    """How the star's mass is known, where no catalogue gives it."""
+    mass = star.with_mass().mass
+    return (
+        ()
+        if mass is None or mass == star.mass
+        else (f"the star's mass, {mass:.2f} of the Sun's, is that of its gravity and radius",)
+    )
 
 
 def case_of(
@@ -131,7 +141,7 @@ def case_of(
         flux_err=np.full(flux.size, max(raw * white * math.sqrt(red), 1e-9)),
         exposure=float(np.median(case.cleaned.exposure)),
         period=signal.period,
-        star=case.star,
+        star=case.star.with_mass(),
         host_share=1.0 if light is None else min(light.fraction, 1.0),
         neighbours=_neighbours(surroundings),
         secondary_depth=None if dip is None else raw * dip.depth,

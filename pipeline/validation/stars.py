@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 
 from pipeline.limb_darkening import quadratic
-from pipeline.types import Floats, Star
+from pipeline.types import SUN_LOGG, Floats, Star
 
 # mass, radius (solar), Teff (K), absolute TESS magnitude along the main sequence: masses, radii, temperatures and I
 # magnitudes of Pecaut & Mamajek (2013, ApJS 208, 9; table of 2022), rounded. T follows I within 0.1 mag for dwarfs; at
@@ -20,7 +20,6 @@ DWARFS = np.array([
     (2.30, 2.090, 9700, 1.00), (2.75, 2.500, 10700, 0.50), (4.00, 3.000, 14000, -0.40),
 ])  # fmt: skip
 EARTH_RADIUS = 1 / 109.076  # solar
-SUN_GRAVITY = 4.438  # log10 cm/s2
 
 
 def radius_of(mass: Floats) -> Floats:
@@ -68,5 +67,5 @@ def gravity(star: Star) -> float | None:
     if star.logg is not None and math.isfinite(star.logg):
         return star.logg
     if star.mass and star.radius and star.mass > 0 and star.radius > 0:
-        return SUN_GRAVITY + math.log10(star.mass / star.radius**2)
+        return SUN_LOGG + math.log10(star.mass / star.radius**2)
     return None

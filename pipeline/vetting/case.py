@@ -16,7 +16,6 @@ from pipeline.vetting.parity import Parities, measure_parities
 from pipeline.vetting.series import Series, every_phase
 from pipeline.vetting.transits import Transits, measure
 
-SUN_LOGG = 4.438  # log10 cm/s2
 EARTH_RADII = 109.08  # in a solar radius
 
 
@@ -173,15 +172,11 @@ class Case:
 
     @property
     def density(self) -> float | None:
-        """Of the star, in solar densities: mass / radius**3, or gravity / radius; None where they are unknown."""
-        star = self.star
-        if star.radius is None or not star.radius > 0:
+        """Of the star, in solar densities; None where neither mass nor gravity, or no radius, is known."""
+        star = self.star.with_mass()
+        if star.radius is None or not star.radius > 0 or star.mass is None or not star.mass > 0:
             return None
-        if star.mass is not None and star.mass > 0:
-            return star.mass / star.radius**3
-        if star.logg is not None and math.isfinite(star.logg):
-            return 10 ** (star.logg - SUN_LOGG) / star.radius
-        return None
+        return star.mass / star.radius**3
 
     @property
     def duration(self) -> tuple[float, float, str]:
