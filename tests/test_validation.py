@@ -99,6 +99,33 @@ def test_the_fast_eclipse_is_that_of_the_simulator():
         assert rms < 1e-3 * (1 - light.min())
 
 
+def light_lost(name, companion):
+    """The deepest that 400 draws of a scenario make the middle of the transit, beside a companion so bright."""
+    case = planet_case()
+    folded = Folded.of(case)
+    room = unresolved.Room.of((), 1.0, 100.0)
+    x = np.random.default_rng(4).standard_normal((400, 5))
+    x[:, 4] = companion  # 5: a twin, -3: a dwarf of a tenth of a sun
+
+    def ask(weight):
+        probe = replace(folded, dip=0 * folded.dip, weight=weight, secondary=None)
+        (one,) = (one for one in Field(case, probe, room, None).all() if one.name == name)
+        return one.ln_likelihood(x)
+
+    nothing = ask(0 * folded.weight)
+    there = nothing > -math.inf
+    return math.sqrt(2 * (nothing[there] - ask(np.eye(folded.weight.size)[0])[there]).max()) if there.any() else None
+
+
+def test_twins_beside_a_twin_eclipse_a_third_of_the_light():
+    assert light_lost("PEBx2P", 5) == pytest.approx(1 / 3, rel=0.03)
+
+
+def test_no_unseen_pair_outshines_the_star_it_hides_beside():
+    assert light_lost("SEBx2P", 5) is None
+    assert 0 < light_lost("SEBx2P", -3) < 0.01
+
+
 def test_grouping_the_points_changes_no_comparison():
     """A planet against a grazing body, both far from perfect: their ratio is the same for 3000 points and 60 bins."""
     random = np.random.default_rng(5)

@@ -195,6 +195,17 @@ def run(path: Path, draws: int, seeds: int, tables: Path | None, seconds: float,
     import triceratops.marginal_likelihoods
     from triceratops.triceratops import target
 
+    # how well each mean over the draws is known: sqrt(1 / effective - 1 / all), as the oracle does not tell it
+    errors: list[float] = []
+    mean = triceratops.marginal_likelihoods._log_mean_exp
+
+    def counted(logw: np.ndarray, *, N_total: int) -> Any:
+        found = mean(logw, N_total=N_total)
+        share = np.exp(logw[np.isfinite(logw)] - found - math.log(N_total)) if math.isfinite(found) else np.zeros(0)
+        errors.append(math.sqrt(max(float((share**2).sum()) - 1 / N_total, 0.0)) if share.size else math.inf)
+        return found
+
+    triceratops.marginal_likelihoods._log_mean_exp = counted
     if circular:
         triceratops.marginal_likelihoods.sample_ecc = lambda x, planet, P_orb: np.zeros(len(x))
     document = json.loads(path.read_text())
@@ -214,27 +225,35 @@ def run(path: Path, draws: int, seeds: int, tables: Path | None, seconds: float,
             else:
                 stars = str(folder / f"{case['population']}.csv")
                 pandas.DataFrame(population(case["population"])).to_csv(stars)
-            kept[str(seed)] = ask(target, pandas, case, stars, folder, draws, seed)
+            errors.clear()
+            kept[str(seed)] = ask(target, pandas, case, stars, folder, draws, seed, errors)
             print(seed, case["name"], kept[str(seed)]["fpp"], kept[str(seed)]["cpu_s"], flush=True)
             write(path, document)
 
 
 def relations() -> dict[str, list[float]]:
-    """The oracle's dwarfs: radius, temperature and light by mass."""
+    """The oracle's dwarfs: radius, temperature and light by mass, limb darkening by temperature."""
     from triceratops.funcs import flux_relation, stellar_relations
+    from triceratops.marginal_likelihoods import ldc_T
 
-    mass = np.round(np.geomspace(0.1, 2.8, 60), 4)
+    mass = np.round(np.geomspace(0.04, 2.8, 80), 4)
     radius, teff = stellar_relations(mass, np.full(mass.size, 99.0), np.full(mass.size, 99e3))
     light = flux_relation(mass)
+    law = ldc_T[(ldc_T.Z == 0) & (ldc_T.logg == 4.5)].sort_values("Teff")
     return {
         "mass": mass.tolist(),
         "radius": np.round(radius, 4).tolist(),
         "teff": np.round(teff).tolist(),
         "magnitude": np.round(4.0 - 2.5 * np.log10(light), 4).tolist(),
+        "limb_teff": law.Teff.tolist(),
+        "u1": law.aLSM.tolist(),
+        "u2": law.bLSM.tolist(),
     }
 
 
-def ask(target: Any, pandas: Any, case: dict[str, Any], stars: str, folder: Path, draws: int, seed: int) -> Any:
+def ask(
+    target: Any, pandas: Any, case: dict[str, Any], stars: str, folder: Path, draws: int, seed: int, errors: list[float]
+) -> Any:
     """One run of the oracle."""
     star, unknown = case["star"], math.nan
     rows = [
@@ -297,6 +316,7 @@ def ask(target: Any, pandas: Any, case: dict[str, Any], stars: str, folder: Path
             name: round(float(value), 3) if math.isfinite(value) else None
             for name, value in zip(names, asked.lnZ, strict=True)
         },
+        "err": {name: round(error, 3) for name, error in zip(names, errors, strict=True) if math.isfinite(error)},
         "fpp": float(f"{asked.FPP:.4g}"),
         "nfpp": float(f"{asked.NFPP:.4g}"),
         "cpu_s": round(clock.process_time() - begun, 2),

@@ -59,7 +59,8 @@ class _Hosts:
     limb: tuple[Floats, Floats]
     share: Floats  # of the aperture's light
     ln_weight: Floats
-    beside: bool = False  # it adds to the target's light unseen, as would a star that goes around it
+    whole: float  # share of the catalogued star, on top of whose light comes that of every unseen one
+    unseen: Floats | float = 0.0  # light of a host that is not catalogued, over that of the catalogued star
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,7 +113,7 @@ class Field:
         teff = star.teff or float(stars.teff_of(np.array(mass)))
         own = _Hosts(
             np.array([mass]), np.array([radius]), stars.limb_darkening(np.array([teff])),
-            np.array([share]), none,
+            np.array([share]), none, share,
         )  # fmt: skip
         if place in ("target", "neighbour"):
             return own
@@ -134,8 +135,9 @@ class Field:
             ln_weight = self.background.ln_chance(fainter, self.room)
         light = 10 ** (-0.4 * fainter)
         if place in ("primary", "front"):
-            return _Hosts(own.mass, own.radius, own.limb, share / (1 + light), ln_weight)
-        return _Hosts(second, size, stars.limb_darkening(heat), share * light / (1 + light), ln_weight, True)
+            return _Hosts(own.mass, own.radius, own.limb, share / (1 + light), ln_weight, share)
+        limb = stars.limb_darkening(heat)
+        return _Hosts(second, size, limb, share * light / (1 + light), ln_weight, share, light)
 
     def _weigh(self, body: Body, hosts: _Hosts, u: Floats) -> Floats:
         """Draw the body and its orbit; the likelihood times what the draw is worth beforehand."""
@@ -163,11 +165,8 @@ class Field:
             fainter = stars.own_magnitude(q * mass, size) - stars.own_magnitude(mass, radius)
             other = 10 ** (-0.4 * np.maximum(fainter, 0.0))
             ratio, total = size / radius, (1 + q) * mass
-            light = share / (1 + other)
-            if hosts.beside:  # what is catalogued is the target; the light of both unseen stars comes on top of it
-                whole = self.case.host_share
-                alone = share / (whole - share)
-                light = whole * alone / (1 + alone * (1 + other))
+            light = 1 / (1 / share + other / hosts.whole)
+            possible &= hosts.unseen * (1 + other) <= 1  # an unseen pair does not outshine the catalogued star
         axis = DAY_AXIS * (total * period**2) ** (1 / 3) / radius
         sine = np.sin(argument)
         distance = axis * (1 - e**2) / (1 + e * sine)
