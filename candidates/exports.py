@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
-from candidates.rows import row_of_record
+from candidates.rows import OF_SIGNAL, OF_STAR, row_of_record
 from candidates.tables import FIT_COLUMNS
 
 Row = Mapping[str, object]
@@ -43,24 +43,9 @@ TABLE_COLUMNS = (
     "disposition",
     "flux",
     "review",
-    "period_days",
-    "period_days_err",
-    "epoch_btjd",
-    "epoch_btjd_err",
-    "duration_hours",
-    "duration_hours_err",
-    "depth_ppm",
-    "depth_ppm_err",
-    "snr",
-    "sde",
-    "n_transits",
-    "false_alarm_probability",
+    *OF_SIGNAL[1:],  # all but its number
     "planet_radius_earth",
-    "tmag",
-    "teff",
-    "radius",
-    "ra",
-    "dec",
+    *OF_STAR,
     "sectors",
     "tests_passed",
     "tests_failed",
