@@ -36,7 +36,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 
 from hunter.processes import in_processes
-from pipeline.alone import alone
+from pipeline.alone import alone, eclipsing
 from pipeline.clean import clean
 from pipeline.completeness import wilson
 from pipeline.disposition import TABLE, Disposition, Word, decide
@@ -49,7 +49,7 @@ from pipeline.simulate.sector import sector_start
 from pipeline.simulate.seeds import stream
 from pipeline.types import CleanedLightCurve, Finding, FoldedViews, LightCurve, Star, TransitSignal, Verdict, View
 from pipeline.vet import VERSION as VET_VERSION
-from pipeline.vet import VetSettings
+from pipeline.vet import VetSettings, vet
 from pipeline.vetting import TESTS
 from pipeline.vetting.case import Case
 
@@ -162,12 +162,18 @@ def make_batch(job: tuple[Path, str, int, int]) -> tuple[int, int]:
     searched = clock.process_time()
     kept = []
     for star, curve, catalogue, result in zip(stars, curves, known, results, strict=True):
-        for signal in result.signals:
+        judged: dict[int, tuple[Finding, ...]] = {}
+        for place, signal in enumerate(result.signals):
+            own = alone(curve, eclipsing(result.signals[:place], judged), settings.mask_width)
+            views = None
+            if len(result.signals) > place + 1 and signal.alias_of is None:
+                views = fold(own, signal)
+                judged[signal.number] = vet(own, views, signal, catalogue)
             truth = None if signal.alias_of is not None else truth_of(population, star, signal)
             if truth is not None:
                 about = {"population": population, "truth": truth, "host": star.kind, "tmag": star.star.tmag}
-                own = alone(curve, signal, result, settings.mask_width)
-                kept.append(Kept(about | {"key": star.key}, own, fold(own, signal), signal, catalogue))
+                views = fold(own, signal) if views is None else views
+                kept.append(Kept(about | {"key": star.key}, own, views, signal, catalogue))
     seconds = {"simulate": made - begun, "search": searched - made, "fold": clock.process_time() - searched}
     write(path, kept, {"stars": BATCH, "seconds": seconds})
     return BATCH, len(kept)

@@ -36,7 +36,7 @@ from pipeline import search as searching
 from pipeline import surroundings as around
 from pipeline import validation as validating
 from pipeline import vet as vetting
-from pipeline.alone import alone, left_out, pixels_alone
+from pipeline.alone import alone, eclipsing, left_out, pixels_alone
 from pipeline.confirm import Confirmation
 from pipeline.fit import TransitFit
 from pipeline.limb_darkening import Band
@@ -131,15 +131,16 @@ def hunt(claims: Sequence[Claim], tools: Tools, settings: Settings, memory: Memo
     def confirm(item: Item, cleaned: CleanedLightCurve, result: SearchResult, fetched: Fetched) -> Confirmation:
         return second_opinion(cleaned, result, signal_of(result, item), fetched.star, settings)
 
+    beside: dict[Item, tuple[TransitSignal, ...]] = {}  # the eclipses that each signal is judged without
+
     def judged(item: Item, cleaned: CleanedLightCurve, result: SearchResult) -> tuple[TransitSignal, CleanedLightCurve]:
         """A signal, and the light curve it is judged by."""
-        signal = signal_of(result, item)
-        return signal, alone(cleaned, signal, result, settings.search.mask_width)
+        return signal_of(result, item), alone(cleaned, beside[item], settings.search.mask_width)
 
-    def fold(item: Item, cleaned: CleanedLightCurve, result: SearchResult) -> FoldedViews:
+    def fold(item: Item, cleaned: CleanedLightCurve, result: SearchResult, _: None) -> FoldedViews:
         signal, curve = judged(item, cleaned, result)
         views = folding.fold(curve, signal, settings.fold, settings.detrend)
-        return replace(views, notes=(*views.notes, *left_out(curve, signal)))
+        return replace(views, notes=(*views.notes, *left_out(curve, beside[item])))
 
     def vet(
         item: Item, cleaned: CleanedLightCurve, views: FoldedViews, result: SearchResult, fetched: Fetched
@@ -162,15 +163,14 @@ def hunt(claims: Sequence[Claim], tools: Tools, settings: Settings, memory: Memo
         return opinion(tools.model.load(), inputs, settings.hunt.threshold, prior)
 
     def look_around(
-        item: Item, cleaned: CleanedLightCurve, result: SearchResult, fetched: Fetched, _: None
+        item: Item, cleaned: CleanedLightCurve, result: SearchResult, fetched: Fetched, *_: None
     ) -> Surroundings:
         field = tools.archive.field_of(targets[whole(item)], sources[whole(item)], fetched.products)
-        signal = signal_of(result, item)
         return around.look_around(
             replace(targets[whole(item)], star=fetched.star),
-            signal,
+            signal_of(result, item),
             cleaned,
-            [pixels_alone(pixels, signal, result, settings.search.mask_width) for pixels in field.pixels],
+            [pixels_alone(pixels, beside[item], settings.search.mask_width) for pixels in field.pixels],
             field.stars,
             field.prf,
             field.crowding,
@@ -231,15 +231,27 @@ def hunt(claims: Sequence[Claim], tools: Tools, settings: Settings, memory: Memo
             of_signals(signals, cleaned, found, fetched),
             confirm,
         )
-    views = each(
-        "fold", versions("fold", folding.VERSION, "fold", "detrend"), of_signals(signals, cleaned, found), fold
-    )
-    findings = each(
-        "vet",
-        versions("vet", vetting.VERSION, "vet"),
-        {i: (cleaned[whole(i)], views[i], found[whole(i)], fetched[whole(i)]) for i in views},
-        vet,
-    )
+    views: dict[Item, Kept] = {}
+    findings: dict[Item, Kept] = {}
+    others: dict[Item, Kept] = {}
+    for number in sorted({number for _, number in signals}):  # what the stronger are decides what the weaker is
+        turn = [item for item in signals if item[1] == number]
+        for item in turn:
+            beside[item] = stronger(found[whole(item)].get(), item, findings, settings.vet)
+            others[item] = Kept(digest_of("beside", *(other.number for other in beside[item])))
+        folded = each(
+            "fold",
+            versions("fold", folding.VERSION, "fold", "detrend"),
+            {i: (cleaned[whole(i)], found[whole(i)], others[i]) for i in turn},
+            fold,
+        )
+        views |= folded
+        findings |= each(
+            "vet",
+            versions("vet", vetting.VERSION, "vet"),
+            {i: (cleaned[whole(i)], views[i], found[whole(i)], fetched[whole(i)]) for i in folded},
+            vet,
+        )
     scores: dict[Item, Kept] = {}
     if tools.model is not None:
         scores = each(
@@ -258,7 +270,7 @@ def hunt(claims: Sequence[Claim], tools: Tools, settings: Settings, memory: Memo
     surroundings = each(
         "field",
         versions("field", around.VERSION, "pixels"),
-        {i: (cleaned[whole(i)], found[whole(i)], fetched[whole(i)], fields[whole(i)]) for i in survivors},
+        {i: (cleaned[whole(i)], found[whole(i)], fetched[whole(i)], fields[whole(i)], others[i]) for i in survivors},
         look_around,
     )
     fits: dict[Item, Kept] = {}
@@ -294,7 +306,7 @@ def hunt(claims: Sequence[Claim], tools: Tools, settings: Settings, memory: Memo
         try:
             ending = conclude(
                 claim, tools, settings, memory, fetched, cleaned, found, confirmations, views, findings, scores,
-                surroundings, fits, validations,
+                surroundings, fits, validations, beside,
             )  # fmt: skip
         except Exception as error:
             failure = judge(error, "publish", claim.deferrals)
@@ -317,6 +329,7 @@ def conclude(
     surroundings: Mapping[Item, Kept],
     fits: Mapping[Item, Kept],
     validations: Mapping[Item, Kept],
+    beside: Mapping[Item, tuple[TransitSignal, ...]],
 ) -> Ending:
     """Decide the outcome of one target, and stage the pages of its candidates."""
     failure = memory.failures.get(claim.id)
@@ -356,7 +369,7 @@ def conclude(
         for signal in over:
             began = time.perf_counter()
             item = (claim.id, signal.number)
-            curve = alone(cleaned[claim.id, 0].get(), signal, result, settings.search.mask_width)
+            curve = alone(cleaned[claim.id, 0].get(), beside[item], settings.search.mask_width)
             name = candidate_name(target, signal)
             if tools.name_taken(name, claim.id):
                 sectors = [product.sector for product in cleaned[claim.id, 0].get().products if product.sector]
@@ -442,6 +455,19 @@ def of_signals(signals: Sequence[Item], *kept: Mapping[Item, Kept]) -> dict[Item
 
 def signal_of(result: SearchResult, item: Item) -> TransitSignal:
     return next(signal for signal in result.signals if signal.number == item[1])
+
+
+def stronger(
+    result: SearchResult, item: Item, findings: Mapping[Item, Kept], settings: VetSettings
+) -> tuple[TransitSignal, ...]:
+    """The stronger signals of the same star that are eclipses, by the tests that they were put to."""
+    before = [signal for signal in result.signals if signal.number < item[1]]
+    judged = {
+        signal.number: findings[item[0], signal.number].get()
+        for signal in before
+        if (item[0], signal.number) in findings
+    }
+    return eclipsing(before, judged, settings)
 
 
 def target_of(claim: Claim) -> Target:

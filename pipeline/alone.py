@@ -4,34 +4,71 @@ The second planet of a star was found with the transits of the first masked. Jud
 transits are a dip of the second at every other phase, deeper than its own: no test would let it pass.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from pipeline.disposition import Word, decide
 from pipeline.ephemeris import transit_mask
-from pipeline.types import Booleans, CleanedLightCurve, Floats, LightCurve, SearchResult, TargetPixels, TransitSignal
+from pipeline.types import Booleans, CleanedLightCurve, Finding, Floats, LightCurve, TargetPixels, TransitSignal
+from pipeline.vetting.case import VetSettings
 
 
-def alone(cleaned: CleanedLightCurve, signal: TransitSignal, found: SearchResult, width: float) -> CleanedLightCurve:
-    """Leave out the cadences that the search had masked when it found a signal.
+def eclipsing(
+    signals: Sequence[TransitSignal], judged: Mapping[int, Sequence[Finding]], settings: VetSettings = VetSettings()
+) -> tuple[TransitSignal, ...]:
+    """Those of a star's signals whose dips are eclipses of something, so that another is judged without them.
+
+    Parameters
+    ----------
+    signals : sequence of TransitSignal
+        The stronger signals of a star, the strongest first, harmonics too.
+    judged : mapping of number to findings
+        What the tests say of them; a signal without an entry, but for harmonics, is taken for noise.
+    settings : VetSettings
+
+    Returns
+    -------
+    tuple of TransitSignal
+        Noise, instrument and the star's own waves are not hidden: they fill the light curve, are there in the tests of
+        every signal as its noise, and to hide them at the phases of one period is to open gaps beside every transit. A
+        harmonic follows the signal that it is a harmonic of.
+
+    Notes
+    -----
+    A signal whose period is a simple ratio of a stronger one's is a harmonic and is not judged, so the secondary
+    eclipse of a binary is never hidden from the judgement of its primary.
+    """
+    real: dict[int, bool] = {}
+    for signal in signals:
+        if signal.alias_of is not None:
+            real[signal.number] = real.get(signal.alias_of, False)
+        else:
+            findings = judged.get(signal.number)
+            said = None if findings is None else decide(findings, settings)
+            wave = said is not None and said.kind == "variable star"
+            real[signal.number] = said is not None and said.word is not Word.FALSE_ALARM and not wave
+    return tuple(signal for signal in signals if real[signal.number])
+
+
+def alone(cleaned: CleanedLightCurve, others: Sequence[TransitSignal], width: float) -> CleanedLightCurve:
+    """Leave out the cadences in the transits of other signals.
 
     Parameters
     ----------
     cleaned : CleanedLightCurve, n cadences
-    signal : TransitSignal
-    found : SearchResult
-        With all signals of the star, harmonics too: those stronger than ``signal`` are left out. A signal whose period
-        is a simple ratio of a stronger one's is a harmonic and is not judged, so the secondary eclipse of a binary is
-        never hidden from the judgement of its primary.
+    others : sequence of TransitSignal
+        See :func:`eclipsing`.
     width : float
         Durations around each of their transits, as in ``[search] mask_width``.
 
     Returns
     -------
     CleanedLightCurve, at most n cadences
-        ``cleaned`` itself where ``signal`` is the strongest; else its ``whole`` is ``cleaned``.
+        ``cleaned`` itself where nothing is to be left out; else its ``whole`` is ``cleaned``.
     """
-    left = _left(cleaned.flat.time, signal, found, width)
+    left = _left(cleaned.flat.time, others, width)
     if left.all():
         return cleaned
 
@@ -50,9 +87,9 @@ def alone(cleaned: CleanedLightCurve, signal: TransitSignal, found: SearchResult
     )
 
 
-def pixels_alone(pixels: TargetPixels, signal: TransitSignal, found: SearchResult, width: float) -> TargetPixels:
+def pixels_alone(pixels: TargetPixels, others: Sequence[TransitSignal], width: float) -> TargetPixels:
     """Leave out the same images; see :func:`alone`."""
-    left = _left(pixels.time, signal, found, width)
+    left = _left(pixels.time, others, width)
     if left.all():
         return pixels
     return replace(
@@ -64,19 +101,18 @@ def pixels_alone(pixels: TargetPixels, signal: TransitSignal, found: SearchResul
     )
 
 
-def left_out(cleaned: CleanedLightCurve, signal: TransitSignal) -> tuple[str, ...]:
+def left_out(cleaned: CleanedLightCurve, others: Sequence[TransitSignal]) -> tuple[str, ...]:
     """What is to be said of it beside the views; nothing where all cadences are there."""
     if cleaned.whole is None:
         return ()
     missing = len(cleaned.whole.flat) - len(cleaned.flat)
-    others = "the stronger signal" if signal.number == 2 else f"the {signal.number - 1} stronger signals"
-    return (f"{missing} cadences in the transits of {others} are left out, as in the search that found this one",)
+    periods = " and ".join(f"{other.period:.4f} d" for other in others)
+    return (f"{missing} cadences in the transits of stronger signals, {periods}, are left out",)
 
 
-def _left(time: Floats, signal: TransitSignal, found: SearchResult, width: float) -> Booleans:
-    """True outside the transits of all stronger signals, (n,)."""
+def _left(time: Floats, others: Sequence[TransitSignal], width: float) -> Booleans:
+    """True outside the transits of all of them, (n,)."""
     left = np.ones(time.size, dtype=bool)
-    for other in found.signals:
-        if other.number < signal.number:
-            left &= ~transit_mask(time, other.period, other.epoch, other.duration, width)
+    for other in others:
+        left &= ~transit_mask(time, other.period, other.epoch, other.duration, width)
     return left

@@ -15,7 +15,7 @@ from models.inputs import SignalInputs
 from pipeline import fold as folding
 from pipeline import search as searching
 from pipeline import vet as vetting
-from pipeline.alone import alone
+from pipeline.alone import alone, eclipsing
 from pipeline.clean import clean
 from pipeline.simulate import FIRST_KEY, SectorSettings, draw_varied_star, observe, true_signals
 from pipeline.types import CleanedLightCurve, Finding, Observation, Star, TransitSignal
@@ -83,12 +83,16 @@ def signals_of(
     cleaned = clean(observations, settings.clean, settings.detrend)
     result = searching.search(cleaned.flat, settings.search, star, backend)
     found = []
-    for signal in result.signals:
+    judged: dict[int, tuple[Finding, ...]] = {}
+    for place, signal in enumerate(result.signals):
         if signal.alias_of is not None:
             continue
-        curve = alone(cleaned, signal, result, settings.search.mask_width)
+        others = eclipsing(result.signals[:place], judged, settings.vet)
+        curve = alone(cleaned, others, settings.search.mask_width)
         views = folding.fold(curve, signal, settings.fold, settings.detrend)
-        findings: tuple[Finding, ...] = vetting.vet(curve, views, signal, star, settings.vet) if vet else ()
+        findings: tuple[Finding, ...] = ()
+        if vet:
+            findings = judged[signal.number] = vetting.vet(curve, views, signal, star, settings.vet)
         found.append((signal, inputs_of(curve, views, signal, star, findings)))
     return cleaned, found
 
