@@ -40,11 +40,11 @@ def same(one: object, other: object) -> bool:
     return repr(one) == repr(other)
 
 
-def example(kind: object) -> object:
+def example(kind: object, within: tuple[object, ...] = ()) -> object:
     """A value of an annotated type, from the annotation alone, so that no noun to come is forgotten."""
     origin, inside = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
-        return example(inside[0])
+        return example(next(part for part in inside if part not in within), within)  # a noun may hold its own kind
     if origin is np.ndarray:
         wanted = typing.get_args(inside[1])[0] if typing.get_args(inside[1]) else np.float64
         name = str(wanted)
@@ -52,16 +52,20 @@ def example(kind: object) -> object:
             return np.array([True, False])
         return np.arange(7) if "int" in name else AWKWARD
     if origin is tuple:
-        return (example(inside[0]),) * 2 if inside[-1] is Ellipsis else tuple(example(part) for part in inside)
+        return (
+            (example(inside[0], within),) * 2
+            if inside[-1] is Ellipsis
+            else tuple(example(part, within) for part in inside)
+        )
     if origin in (dict, typing.get_origin(typing.Mapping[str, int])):
-        return {"a": example(inside[1]) if len(inside) > 1 else 1.5}
+        return {"a": example(inside[1], within) if len(inside) > 1 else 1.5}
     if origin is typing.Literal:
         return inside[0]
     if kind is LightCurve:
         return CURVE
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         hints = typing.get_type_hints(kind)
-        return kind(**{part.name: example(hints[part.name]) for part in dataclasses.fields(kind)})
+        return kind(**{part.name: example(hints[part.name], (*within, kind)) for part in dataclasses.fields(kind)})
     if isinstance(kind, type) and issubclass(kind, str) and kind is not str:
         return next(iter(kind))
     if kind is object or kind is typing.Any:
