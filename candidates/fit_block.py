@@ -86,6 +86,7 @@ def fit_rows(block: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows.append(
         ("fitted", f"{block['points']} cadences; they scatter by {block['residual_ppm']:.0f} ppm about the fit")
     )
+    rows.append(("method", block["method"]))
     return rows
 
 

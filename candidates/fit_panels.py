@@ -69,7 +69,7 @@ def folded_picture(curve: Curve, banded: bool) -> bytes:
                               alpha=0.3, linewidth=0, zorder=4)  # fmt: skip
         axes.plot(curve.at, line * factor, color=MODEL, linewidth=1.8, zorder=5)
     upper.tick_params(labelbottom=False)
-    lower.set_ylabel("rest", fontsize=SIZE)
+    lower.set_ylabel(lower.get_ylabel().replace("flux − 1", "rest"), fontsize=SIZE)
     lower.set_xlabel("hours from mid-transit", fontsize=SIZE)
     heading(upper, "Fitted transit", "band: 68 % of the posterior" if banded else "not converged: best model, no band")
     return palette_png(canvas)
@@ -100,6 +100,7 @@ def corner_picture(found: TransitFit) -> bytes:
     figure.subplots_adjust(left=0.09, bottom=0.09)
     for axes in figure.axes:
         axes.tick_params(labelsize=SMALL - 2)
+        axes.tick_params(axis="y", labelrotation=0)  # slanted, the lowest of one row meets the highest of the next
         for line in axes.lines:
             if line.get_linestyle() == "--":
                 line.set_color(MODEL)

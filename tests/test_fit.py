@@ -21,6 +21,7 @@ from pipeline.fit import FitSettings, folding, sampler
 from pipeline.fit.fitting import UNITS, believe, derive, natural, prepare
 from pipeline.fit.likelihood import Posterior
 from pipeline.fit.model import Shapes, mean_dim
+from pipeline.fit.phase_curve import phase_curve
 from pipeline.fit.priors import DURATION, EPOCH, PERIOD, RATIO, WHITE
 from pipeline.fold import fold
 from pipeline.types import CleanedLightCurve, LightCurve, Star, TransitSignal
@@ -229,6 +230,41 @@ def test_without_a_star_what_needs_it_is_left_out_with_a_reason():
     # errors in the limit of small ones: those of the star alone
     assert np.std(radius) / np.mean(radius) == pytest.approx(0.06, rel=0.02)
     assert np.std(found["axis_au"][1]) / np.mean(found["axis_au"][1]) == pytest.approx(0.12 / 3, rel=0.02)
+
+
+def tides(time, period, epoch):
+    """What a heavy planet makes of its star's light, and its day side: 200 ppm of tides, 150 ppm of day."""
+    angle = 2 * np.pi * (time - epoch) / period
+    return -200e-6 * np.cos(2 * angle) - 150e-6 * np.cos(angle)
+
+
+def test_tides_are_taken_off_before_the_fit_and_noise_is_not():
+    rng = np.random.default_rng(5)
+    time = 1325.0 + np.arange(0.0, 27.0, 10 / 1440)
+    flux = 1 + NOISE * rng.normal(size=time.size)
+    flux[np.abs((time - 1326.2 + 0.6) % 1.2 - 0.6) < 0.05] -= 0.01  # transits are no part of the waves
+    curve = LightCurve(time, flux + tides(time, 1.2, 1326.2), np.full(time.size, NOISE))
+    wave, heights = phase_curve(curve, 1.2, 1326.2, 0.1)
+    # 3900 cadences know a wave to NOISE * sqrt(2 / 3900), 9 ppm
+    assert heights == pytest.approx((150e-6, 200e-6), abs=30e-6)
+    np.testing.assert_allclose(wave, tides(time, 1.2, 1326.2), atol=60e-6)
+    wave, heights = phase_curve(replace(curve, flux=flux), 1.2, 1326.2, 0.1)
+    assert heights == (0.0, 0.0)
+    assert not wave.any()
+
+
+def test_a_short_stretch_tells_of_no_waves():
+    time = 1325.0 + np.arange(0.0, 3.0, 10 / 1440)
+    curve = LightCurve(time, 1 + tides(time, 1.2, 1326.2), np.full(time.size, NOISE))
+    assert phase_curve(curve, 1.2, 1326.2, 0.1)[1] == (0.0, 0.0)
+
+
+def test_a_catalogue_that_the_transit_contradicts_is_left_aside(fitted):
+    assert fitted.priors["duration_hours"].startswith("by the star's density")
+    priors = prepare(replace(observe(4)[0], star=replace(SUN, radius=0.3)), (), QUICK).posterior.priors
+    assert priors.density is None
+    assert priors.left_aside == pytest.approx(37, abs=0.1)
+    assert "52.2 g/cm3 ± 30%, is at odds with the transit" in priors.words["duration_hours"]
 
 
 class Dies(Exception):

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from pipeline.fit import sampler, start
 from pipeline.fit.folding import fold, middle_epoch
 from pipeline.fit.likelihood import Posterior
 from pipeline.fit.model import Shapes, mean_dim
+from pipeline.fit.phase_curve import phase_curve
 from pipeline.fit.priors import DURATION, EPOCH, PERIOD, RATIO, WHITE, Priors
 from pipeline.fit.result import Curve, Estimate, TransitFit, TransitTime
 from pipeline.fit.sampler import Chains, Forgetful, Notebook
@@ -25,6 +27,7 @@ VERSION = 2
 WINDOW = 0.5  # durations by which the first and the last transit may be off the search's ephemeris
 LONGEST = 5.0  # the duration may be longer or shorter than the search's by this factor
 OF_PERIOD = 0.45  # and be that share of the period
+AT_ODDS = 3.0  # sigmas of the catalogue's density, beyond which it is left aside
 DRAWS = 1000  # of the posterior that are kept
 DRAWN = 300  # models behind the band
 SUN_TEFF = 5772.0  # K
@@ -84,6 +87,7 @@ def fit(
     How the noise is treated stands in :mod:`pipeline.fit.folding`; the share of truths that lie in the 68 % is measured
     by ``benchmarks/fit.py`` on simulated transits and held by ``test_half_of_the_truths_lie_below_the_median``.
     """
+    views, waves = steady(views, signal)
     case = Case(cleaned, views, signal, star, VetSettings())
     chart = prepare(case, others, settings)
     begin = np.stack([
@@ -92,7 +96,22 @@ def fit(
     chains = sampler.sample(
         chart.log_probability, begin, settings, notebook, f"{VERSION} {chart.posterior.key}", chart.samples
     )
-    return summary(case, chart.posterior, chains, settings)
+    found = summary(case, chart.posterior, chains, settings)
+    return replace(found, method=f"{METHOD}; {waves}" if waves else METHOD)
+
+
+def steady(views: FoldedViews, signal: TransitSignal) -> tuple[FoldedViews, str]:
+    """The views without the light that comes and goes with the orbit, and what was taken off in words, if anything."""
+    curve = views.light_curve
+    wave, heights = phase_curve(curve, signal.period, signal.epoch, signal.duration)
+    words = " and ".join(
+        f"±{1e6 * height:.0f} ppm at {name}"
+        for name, height in zip(("the period", "half of it"), heights, strict=True)
+        if height
+    )
+    if not words:
+        return views, ""
+    return replace(views, light_curve=replace(curve, flux=curve.flux - wave)), f"waves taken off first: {words}"
 
 
 def prepare(case: Case, others: Sequence[TransitSignal], settings: FitSettings) -> Chart:
@@ -115,7 +134,22 @@ def prepare(case: Case, others: Sequence[TransitSignal], settings: FitSettings) 
     # once more on the ephemeris that was found: the transits of a group then lie upon each other
     period, epoch, duration = float(best[PERIOD]), float(best[EPOCH]), float(np.exp(best[DURATION]))
     posterior = Posterior(fold(case, period, epoch, duration, left_out, settings.groups, settings.fineness), priors)
-    return start.chart(posterior, best, scale)
+    chart = start.chart(posterior, best, scale)
+    if strain(chart) < AT_ODDS:
+        return chart
+    # a catalogue that is so wrong would bend shape and errors; an eccentric orbit looks the same
+    priors = replace(priors, density=None, left_aside=priors.density)
+    return start.chart(Posterior(posterior.folded, priors), best, scale)
+
+
+def strain(chart: Chart) -> float:
+    """Sigmas of the catalogue between its density of the star and what light and catalogue together ask for."""
+    priors = chart.posterior.priors
+    if priors.density is None:
+        return 0.0
+    best = chart.best
+    middle, width = priors.ln_density
+    return abs(math.log(float(priors.shapes(best).density[0])) - middle) / width
 
 
 def believe(case: Case, settings: FitSettings) -> Priors:
@@ -285,13 +319,17 @@ def _curve(posterior: Posterior, x: Floats, best: Floats, converged: bool, expos
     folded = posterior.folded
     late = best[0, EPOCH] - folded.epoch + (best[0, PERIOD] - folded.period) * folded.turns
     weight = folded.precision
-    # the level of each group, which the fit leaves open
-    beside = np.where(np.abs(folded.since - late[:, None]) > 0.6 * float(np.exp(best[0, DURATION])), weight, 0.0)
-    level = (beside * folded.dim).sum(axis=1) / np.maximum(beside.sum(axis=1), 1e-9)
+    # the level and slope of each group, which the fit leaves open
+    away = folded.since - late[:, None]
+    beside = np.where(np.abs(away) > 0.6 * float(np.exp(best[0, DURATION])), weight, 0.0)
+    dim = np.empty_like(folded.dim)
+    for g, root in enumerate(np.sqrt(beside)):
+        line = np.stack([np.ones(away.shape[1]), away[g]], axis=1)
+        dim[g] = folded.dim[g] - line @ np.linalg.lstsq(line * root[:, None], folded.dim[g] * root, rcond=None)[0]
     total = weight.sum(axis=0)
     some = total > 0
-    since = ((weight * (folded.since - late[:, None])).sum(axis=0)[some] / total[some]) * 24
-    flux = -(weight * (folded.dim - level[:, None])).sum(axis=0)[some] / total[some]
+    since = ((weight * away).sum(axis=0)[some] / total[some]) * 24
+    flux = -(weight * dim).sum(axis=0)[some] / total[some]
     at = np.linspace(folded.edges[0], folded.edges[-1], 301)
     chosen = x[np.linspace(0, len(x) - 1, DRAWN).round().astype(int)] if converged else best
     models = -mean_dim(posterior.priors.shapes(chosen), np.tile(at, (len(chosen), 1)), np.full(at.size, exposure))

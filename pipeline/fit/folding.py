@@ -268,8 +268,9 @@ def _groups(seen: Integers, weight: Floats, most: int) -> Integers:
             return 0.0, 0
         w, c = weight[of], seen[1][of].astype(np.float64)
         c = c - np.average(c, weights=w)
-        before, moment = np.cumsum(w)[:-1], np.cumsum(w * c)[:-1]
-        gain = moment**2 * (1 / before + 1 / (w.sum() - before))
+        # summed from either end: a transit without its middle weighs so little that a difference would lose it
+        before, after, moment = np.cumsum(w)[:-1], np.cumsum(w[::-1])[-2::-1], np.cumsum(w * c)[:-1]
+        gain = moment**2 * (1 / before + 1 / after)
         return float(gain.max()), int(np.argmax(gain)) + 1
 
     while member.max() + 1 < most:

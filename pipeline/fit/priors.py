@@ -28,6 +28,7 @@ class Priors:
     density: float | None = None  # of the star, solar
     density_err: float = 0.3  # fraction
     source: str = ""  # of the limb darkening
+    left_aside: float | None = None  # a catalogue's density of the star that the light contradicts, solar
 
     def shapes(self, x: Floats) -> Shapes:
         """The transits that samples (w, 8) stand for; only where ``allowed``."""
@@ -102,6 +103,12 @@ class Priors:
         duration = f"{24 * self.duration[0]:.3g} to {24 * self.duration[1]:.3g} h"
         if self.density is None:
             told = f"log-uniform, {duration}: the star's density is unknown"
+            if self.left_aside is not None:
+                told = (
+                    f"log-uniform, {duration}: the catalogue's density of the star, "
+                    f"{self.left_aside * SUN_DENSITY:.3g} g/cm3 ± {self.density_err:.0%}, is at odds with the transit "
+                    "on a circular orbit and was left aside; what is derived from the star is no better than it"
+                )
         else:
             told = (
                 f"by the star's density on a circular orbit: log-normal, {self.density * SUN_DENSITY:.3g} g/cm3 ± "

@@ -33,7 +33,7 @@ class Curve:
     """The fold about the transit and what the posterior makes of it."""
 
     since: Floats  # (n,) hours from the middle
-    flux: Floats  # (n,) relative to the level beside the transit, 0 there
+    flux: Floats  # (n,) relative to the level and slope beside the transit, 0 there
     err: Floats  # (n,) standard error, red noise included
     at: Floats  # (m,) hours
     low: Floats  # (m,) 16th percentile of the model

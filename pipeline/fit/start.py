@@ -121,6 +121,13 @@ class Chart:
     cumulative: Floats  # (c + 1,) probability up to each edge
     log_height: Floats  # (c,) logarithm of its density
 
+    @property
+    def best(self) -> Floats:
+        """The likeliest of the transits at the nodes, (1, 8)."""
+        x = np.empty((self.nodes.size, 8))
+        x[:, ACROSS], x[:, GRAZING] = self.middle, self.nodes
+        return x[[int(np.argmax(self.posterior.log_probability(x)))]]
+
     def samples(self, y: Floats) -> tuple[Floats, Floats]:
         """The transits (w, 8) that coordinates (w, 8) stand for, and the logarithm of the volume of a unit, (w,)."""
         part = ndtr(y[:, 0])
