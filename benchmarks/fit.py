@@ -5,11 +5,12 @@
     python benchmarks/fit.py model --number 1000                 the light against batman
     python benchmarks/fit.py binning --number 20                 fine bins and many groups against the usual ones
     python benchmarks/fit.py speed                               processor seconds of one fit
-    python benchmarks/fit.py real ../shared/data                 fits of the planets of truth.csv
+    python benchmarks/fit.py real ../shared/data                 fits of the planets of truth.csv, and what is published
+    python benchmarks/fit.py inject ../shared/data --number 8    each of them again at 8 other phases of its own star
     ..  --record                                                 into fit.json
 
-Simulated light curves throughout, but for ``real``. What ``sbc`` has done lies in ``--kept``, a line for each
-simulation: it may be stopped at any time and goes on where it was.
+Simulated light curves throughout, but for ``real`` and ``inject`` (simulated transits in real noise). What ``sbc`` has
+done lies in ``--kept``, a line for each simulation: it may be stopped at any time and goes on where it was.
 """
 
 import os
@@ -19,12 +20,14 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
 
 import argparse
 import csv
+import gzip
 import json
 import math
 import platform
 import time as clock
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.stats import binomtest, chisquare
@@ -32,13 +35,13 @@ from scipy.stats import binomtest, chisquare
 from pipeline import clean as cleaning
 from pipeline import fit as fitting
 from pipeline.clean import DetrendSettings, detrend
-from pipeline.ephemeris import transit_mask
+from pipeline.ephemeris import phase, transit_mask
 from pipeline.fit import FitSettings
 from pipeline.fit.fitting import UNITS, believe, natural
 from pipeline.fit.model import Shapes, mean_dim
 from pipeline.fit.priors import EPOCH, PERIOD, WHITE
 from pipeline.fold import fold
-from pipeline.types import CleanedLightCurve, Floats, LightCurve, Star, TransitSignal
+from pipeline.types import CleanedLightCurve, Floats, LightCurve, Observation, Star, TransitSignal
 from pipeline.vet import VetSettings
 from pipeline.vetting.case import Case
 
@@ -238,79 +241,249 @@ def speed(seed: int) -> dict[str, object]:
 
 
 PLANETS = ("HD_202772_A_b", "00025155310", "pi_Men_c.fits", "0000000261136679", "TIC_100100827_TESS", "TIC_283722336")
+COMPARED = ("period_days", "epoch_btjd", "depth_ppm", "duration_hours", "radius_ratio", "scaled_axis",
+            "impact_parameter")  # fmt: skip
+# what papers say, value and error; a T14 that is not printed follows from their axis, ratio and inclination
+LITERATURE = {
+    "100100827": (
+        "Deline et al. 2025, A&A 699, A150 (doi:10.1051/0004-6361/202450939), table 3: CHEOPS, TESS, Spitzer",
+        {"period_days": (0.941452379, 1.6e-8), "epoch_btjd": (1375.169847, 1.9e-5), "radius_ratio": (0.09757, 1.3e-4),
+         "scaled_axis": (3.493, 0.011), "impact_parameter": (0.360, 0.010), "duration_hours": (2.180, 0.007)},
+    ),
+    "261136679": (
+        "Huang et al. 2018, ApJL 868, L39: TESS sector 1",
+        {"period_days": (6.2679, 4.6e-4), "epoch_btjd": (1325.50400, 9.7e-4), "radius_ratio": (0.01703, 2.4e-4),
+         "duration_hours": (2.953, 0.047)},
+    ),
+}  # fmt: skip
+OCCULTED = {"100100827": 340.4e-6}  # light of the planet's day side (Deline et al. 2025)
 
 
-def real(root: Path) -> dict[str, object]:
-    """Search, fold and fit the real light curves of the planets of truth.csv; compare with what is published."""
+def planets(root: Path) -> list[dict[str, str]]:
+    """The rows of truth.csv that one sector is enough for."""
+    with open(root / "truth.csv", newline="") as file:
+        return [row for row in csv.DictReader(file) if any(part in row["path"] for part in PLANETS)]
+
+
+def observed(root: Path, row: dict[str, str]) -> tuple[list[Observation], Star]:
+    """The file of a row as the hunt reads it."""
     from hunter.archives.folder import FolderArchive
     from hunter.settings import load
+
+    path = root / row["path"]
+    settings = load(str(root), {"archive.source": str(path.parent)})
+    archive = FolderArchive(path.parent, settings.archive, only=[path])
+    offered = next(iter(archive.targets()))
+    fetched = archive.fetch(offered.target, offered.sources)
+    return [archive.read(product) for product in fetched.products], fetched.star
+
+
+def hunted(
+    observations: list[Observation], star: Star, period: float, epoch: float | None = None
+) -> tuple[fitting.TransitFit, float, list[TransitSignal]] | None:
+    """Clean, search, fold and fit; the fit, its processor seconds, all signals, or None where it is not found."""
     from pipeline.search import search
 
-    out: dict[str, object] = {}
-    with open(root / "truth.csv", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if any(part in row["path"] for part in PLANETS)]
-    for row in rows:
-        path = root / row["path"]
-        settings = load(str(root), {"archive.source": str(path.parent)})
-        archive = FolderArchive(path.parent, settings.archive, only=[path])
-        offered = next(iter(archive.targets()))
-        fetched = archive.fetch(offered.target, offered.sources)
-        cleaned = cleaning.clean([archive.read(product) for product in fetched.products])
-        result = search(cleaned.flat, star=fetched.star)
-        published = float(row["period_days"])
-        signals = [item for item in result.signals if item.alias_of is None]
-        signal = next((item for item in signals if abs(item.period / published - 1) < 0.01), None)
-        if signal is None:
-            out[path.name] = {"name": row["name"], "status": "not found"}
+    cleaned = cleaning.clean(observations)
+    signals = [item for item in search(cleaned.flat, star=star).signals if item.alias_of is None]
+
+    def meant(item: TransitSignal) -> bool:
+        late = 0.0 if epoch is None else float(phase(epoch, item.period, item.epoch)) * item.period
+        return abs(item.period / period - 1) < 0.01 and abs(late) < item.duration
+
+    signal = next((item for item in signals if meant(item)), None)
+    if signal is None:
+        return None
+    others = [item for item in signals if item is not signal]
+    views = fold(cleaned, signal)
+    began = clock.process_time()
+    told = fitting.fit(cleaned, views, signal, star, others)
+    return told, clock.process_time() - began, [signal, *others]
+
+
+def real(root: Path, only: str) -> dict[str, Any]:
+    """Search, fold and fit the real light curves of the planets of truth.csv; compare with what is published."""
+    out: dict[str, Any] = {}
+    for row in planets(root):
+        name = Path(row["path"]).name
+        if only not in name:
             continue
-        others = [item for item in signals if item is not signal]
-        views = fold(cleaned, signal)
-        began = clock.process_time()
-        told = fitting.fit(cleaned, views, signal, fetched.star, others)
-        spent = clock.process_time() - began
+        observations, star = observed(root, row)
+        found = hunted(observations, star, float(row["period_days"]))
+        if found is None:
+            out[name] = {"name": row["name"], "status": "not found"}
+            continue
+        told, spent, _ = found
         line: dict[str, object] = {"name": row["name"], "status": told.status, "reason": told.reason,
-                                   "cpu_s": round(spent, 1), "steps": told.steps, "lengths": round(told.lengths, 1),
-                                   "star": {"radius": fetched.star.radius, "mass": fetched.star.mass,
-                                            "logg": fetched.star.logg, "teff": fetched.star.teff},
-                                   "transits": len(told.transit_times)}  # fmt: skip
-        for name, e in (told.parameters | told.derived).items():
-            line[name] = [float(f"{value:.7g}") for value in (e.median, e.minus, e.plus)]
+                                   "method": told.method, "cpu_s": round(spent, 1), "steps": told.steps,
+                                   "lengths": round(told.lengths, 1), "transits": len(told.transit_times),
+                                   "star": {"radius": star.radius, "mass": star.mass, "logg": star.logg,
+                                            "teff": star.teff}}  # fmt: skip
+        estimates = told.parameters | told.derived
+        line["fitted"] = {
+            name: [float(f"{value:.10g}") for value in (e.median, e.minus, e.plus)] for name, e in estimates.items()
+        }
         if told.status == "done":
-            line["compared"] = compared(told, row)
-        out[path.name] = line
+            line["compared"] = [{"source": source, **compared(told, values)} for source, values in published(root, row)]
+            line["depth_folded_ppm"] = float(row["depth_folded_ppm"])
+        out[name] = line
     return out
 
 
-def compared(told: fitting.TransitFit, row: dict[str, str]) -> dict[str, object]:
-    """Deviations from the published values, in the fit's own errors: truth.csv gives none of its own."""
-    period, epoch = told.parameters["period_days"], told.parameters["epoch_btjd"]
-    published = {"period_days": float(row["period_days"]), "depth_ppm": float(row["depth_ppm"]),
-                 "duration_hours": float(row["duration_hours"])}  # fmt: skip
-    # the published epoch, carried to the fitted one with the published period
-    number = round((epoch.median - float(row["epoch_btjd"])) / period.median)
-    published["epoch_btjd"] = float(row["epoch_btjd"]) + number * published["period_days"]
-    out = {}
-    for name, value in published.items():
-        e = (told.parameters | told.derived)[name]
+Values = dict[str, tuple[float, float | None]]  # each with its error, where one is told
+
+
+def published(root: Path, row: dict[str, str]) -> list[tuple[str, Values]]:
+    """What catalogues and papers say of a planet: source and values."""
+    number = lambda text: float(text) if text else None  # noqa: E731
+    toi = row["name"].split("TOI-")[1].rstrip(")")
+    found: list[tuple[str, Values]] = []
+    table = {"period_days": "pl_orbper", "epoch_btjd": "pl_tranmid", "depth_ppm": "pl_trandep",
+             "duration_hours": "pl_trandurh"}  # fmt: skip
+    for line in rows_of(root / "catalogs" / "toi_nexsci_2025-10-04.csv.gz", "toi", toi):
+        values = {name: (float(line[key]), number(line[f"{key}err1"])) for name, key in table.items()}
+        values["epoch_btjd"] = (values["epoch_btjd"][0] - 2457000, values["epoch_btjd"][1])
+        found.append(("NASA Exoplanet Archive, TOI table of 2025-10-04, from which truth.csv is", values))
+    table = {"period_days": "Orbital Period", "epoch_btjd": "Epoch", "depth_ppm": "Transit Depth",
+             "duration_hours": "Transit Duration"}  # fmt: skip
+    for line in rows_of(root / "catalogs" / "toi_mit_early.csv.gz", "Full TOI ID", toi):
+        # QLP gives the errors of depths as fractions of a percent, which none of its depths can be known to
+        known = {name: number(line[f"{key} Error"]) for name, key in table.items()}
+        if line["Source Pipeline"] == "qlp":
+            known["depth_ppm"] = None
+        values = {name: (float(line[f"{key} Value"]), known[name] or None) for name, key in table.items()}
+        found.append((f"TOI catalogue of 2021 ({line['Source Pipeline'].upper()}, sectors {line['Sectors']})", values))
+    table = {"period_days": "TPERIOD", "epoch_btjd": "TEPOCH", "depth_ppm": "TDEPTH", "duration_hours": "TDUR"}
+    for line in rows_of(root / "catalogs" / "tess_spoc_tces_s1-s4.csv.gz", "TID", row["tic_id"]):
+        if line["sector"] == f"{row['sector']}.0" and line["n_det"] == "0":
+            values = {name: (float(line[key]), None) for name, key in table.items()}
+            found.append((f"SPOC's threshold crossing event of sector {row['sector']}", values))
+    if row["tic_id"] in LITERATURE:
+        found.append(LITERATURE[row["tic_id"]])
+    return found
+
+
+def rows_of(path: Path, column: str, value: str) -> list[dict[str, str]]:
+    with gzip.open(path, "rt", newline="") as file:
+        return [line for line in csv.DictReader(text for text in file if text[0] != "#") if line[column] == value]
+
+
+def compared(told: fitting.TransitFit, values: Values) -> dict[str, object]:
+    """Fitted and published value with their errors, and the deviation in both together where both are known."""
+    estimates, out = told.parameters | told.derived, {}
+    for name, (value, err) in values.items():
+        e = estimates[name]
+        if name == "epoch_btjd":  # carried to the fitted one with the published period
+            period, period_err = values["period_days"]
+            turns = round((e.median - value) / period)
+            value += turns * period
+            err = None if err is None or period_err is None else math.hypot(err, turns * period_err)
         side = e.plus if value > e.median else e.minus
-        out[name] = {"published": round(value, 6), "sigma": round((e.median - value) / side, 2)}
-    if row["depth_folded_ppm"]:
-        out["depth_folded_ppm"] = float(row["depth_folded_ppm"])
+        out[name] = {
+            "fitted": float(f"{e.median:.10g}"), "err": float(f"{0.5 * (e.minus + e.plus):.3g}"),
+            "published": float(f"{value:.10g}"), "published_err": None if err is None else float(f"{err:.3g}"),
+            "sigma": None if err is None else round((e.median - value) / math.hypot(side, err), 2),
+        }  # fmt: skip
     return out
+
+
+def inject(root: Path, number: int, only: str) -> dict[str, Any]:
+    """The planet once more in the light curve of its own star, at other phases, its own transits taken out.
+
+    What comes back of depth and duration says what detrending and fit do to them in this noise: the same period,
+    shape and star, and another truth in nothing but the epoch.
+    """
+    out: dict[str, Any] = {}
+    for row in planets(root):
+        if only not in row["path"]:
+            continue
+        observations, star = observed(root, row)
+        found = hunted(observations, star, float(row["period_days"]))
+        if found is None:
+            continue
+        own, _, signals = found
+        true = {name: e.median for name, e in (own.parameters | own.derived).items()}
+        shapes = Shapes(*(np.array([true[name] / (24 if name == "duration_hours" else 1)])
+                          for name in ("period_days", "radius_ratio", "impact_parameter", "duration_hours",
+                                       "limb_darkening_1", "limb_darkening_2")))  # fmt: skip
+        deviations: dict[str, list[float]] = {name: [] for name in COMPARED}
+        moved: dict[str, list[float]] = {name: [] for name in COMPARED}
+        status: list[str] = []
+        for i in range(number):
+            epoch = true["epoch_btjd"] + true["period_days"] * (i + 1) / (number + 1)
+            made = [
+                with_planet(item, shapes, epoch, true["epoch_btjd"], signals, OCCULTED.get(row["tic_id"], 0.0))
+                for item in observations
+            ]
+            again = hunted(made, star, true["period_days"], epoch)
+            status.append("not found" if again is None else again[0].status)
+            if again is None or again[0].status != "done":
+                continue
+            estimates = again[0].parameters | again[0].derived
+            for name in COMPARED:
+                e, value = estimates[name], true[name]
+                if name == "epoch_btjd":
+                    value = epoch + true["period_days"] * round((e.median - epoch) / true["period_days"])
+                deviations[name].append((e.median - value) / (e.plus if value > e.median else e.minus))
+                moved[name].append((e.median - value) / (1.0 if name == "epoch_btjd" else value))
+        told: dict[str, object] = {"name": row["name"], "injected": number, "status": status}
+        for name in COMPARED:
+            sigma = np.array(deviations[name])
+            told[name] = {
+                "sigmas": [round(value, 2) for value in deviations[name]],
+                "mean_sigma": round(float(sigma.mean()), 2), "rms_sigma": round(float(np.sqrt((sigma**2).mean())), 2),
+                "mean_shift": float(f"{np.mean(moved[name]):.3g}"),  # days for the epoch, else a fraction
+            }  # fmt: skip
+        out[Path(row["path"]).name] = told
+        print(json.dumps(told), flush=True)
+    return out
+
+
+def together(injected: dict[str, Any]) -> dict[str, object]:
+    """How often the truth lies within the errors, over all stars."""
+    out: dict[str, object] = {}
+    for name in COMPARED:
+        values = np.array([value for told in injected.values() for value in told[name]["sigmas"]])
+        out[name] = {"fits": values.size, "within_1_sigma": round(float((np.abs(values) < 1).mean()), 3),
+                     "within_2_sigma": round(float((np.abs(values) < 2).mean()), 3),
+                     "mean_sigma": round(float(values.mean()), 2),
+                     "rms_sigma": round(float(np.sqrt(np.mean(values**2))), 2)}  # fmt: skip
+    return out
+
+
+def with_planet(
+    item: Observation, shapes: Shapes, epoch: float, own_epoch: float, signals: list[TransitSignal], occulted: float
+) -> Observation:
+    """The observation with one more planet, without the cadences in its own transits, its own occultations filled."""
+    time = np.nan_to_num(item.time)
+    period, exposure = float(shapes.period[0]), (item.product.cadence_seconds or 120.0) / 86400
+    width = np.full(time.size, exposure)
+    gone = np.zeros(time.size, dtype=bool)
+    for signal in signals:
+        gone |= transit_mask(time, signal.period, signal.epoch, max(signal.duration, 0.0), 1.3)
+    dim = mean_dim(shapes, (period * phase(time, period, epoch))[None], width)[0]
+    plain = replace(shapes, u1=np.zeros(1), u2=np.zeros(1))
+    behind = mean_dim(plain, (period * phase(time, period, own_epoch + 0.5 * period))[None], width)[0]
+    filled = 1 + occulted * behind / float(shapes.ratio[0]) ** 2
+    return replace(item, flux=np.where(gone, np.nan, item.flux * (1 - dim) * filled))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("sbc", "count", "model", "binning", "speed", "real"))
+    parser.add_argument("what", choices=("sbc", "count", "model", "binning", "speed", "real", "inject"))
     parser.add_argument("data", nargs="?", type=Path)
     parser.add_argument("--number", type=int, default=100)
     parser.add_argument("--noise", choices=("white", "red"), default="white")
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kept", type=Path, default=Path("fit-sbc.jsonl"))
+    parser.add_argument(
+        "--only", default="", help="real, inject: the file whose name holds this, beside what is recorded"
+    )
     parser.add_argument("--record", action="store_true")
     asked = parser.parse_args()
     name = asked.what
+    found: dict[str, Any]
     if asked.what in ("sbc", "count"):
         name = f"sbc_{asked.noise}"
         if asked.what == "sbc":
@@ -325,12 +498,19 @@ def main() -> None:
         found = binning(asked.number, asked.seed)
     elif asked.what == "speed":
         found = speed(asked.seed)
+    elif asked.what == "inject":
+        found = inject(asked.data, asked.number, asked.only)
     else:
-        found = real(asked.data)
+        found = real(asked.data, asked.only)
+    file = ROOT / "fit.json"
+    kept = json.loads(file.read_text()) if file.exists() else {}
+    if asked.what in ("real", "inject"):
+        stars = {part: told for part, told in kept.get(name, {}).get("stars", {}).items() if asked.only} | found
+        found = {"stars": stars}
+        if asked.what == "inject":
+            found |= {"noise": "real, transits simulated", "all": together(stars)}
     print(json.dumps(found, indent=1))
     if asked.record:
-        file = ROOT / "fit.json"
-        kept = json.loads(file.read_text()) if file.exists() else {}
         kept[name] = found | {"seed": asked.seed, "python": platform.python_version()}
         file.write_text(json.dumps(kept, indent=1) + "\n")
 
