@@ -3,7 +3,8 @@
 Parameters are standard normal deviates: every prior is a map from them. A proposal is found in rounds, each from a
 likelihood that is flattened less (Neal 2001, Cornuet et al. 2012), and is a mixture of wide normals of what was seen
 before and of the prior itself, so that no weight is beyond all bounds (Hesterberg 1995). The evidence then comes from
-fresh draws of a proposal that no longer changes: it is unbiased, and its error is that of a mean.
+fresh draws of a proposal that no longer changes: it is unbiased, and its error is that of a mean. Where next to none
+of them count, the proposal had missed where the likelihood is: another is learned from them too.
 """
 
 import math
@@ -20,6 +21,8 @@ GROUPS = 6  # components of the proposal
 WIDER = 1.6  # variance of each over that of its draws
 PATIENCE = 6  # rounds after which fewer draws are enough
 ROUNDS = 24  # at most
+TRIES = 3  # proposals at most that fresh draws come from, until so many of these count:
+FEW = 10.0
 ENOUGH = 25.0  # effective draws for each dimension at which the next round is flattened less
 
 
@@ -117,9 +120,16 @@ def integrate(
     whole = _estimate(pool.x, pool.ln_l + pool.ln_prior - pool.ln_density)
     possible = -math.inf if settled else min(pool.summit(heat), whole.ln_evidence + dimensions / heat)
     if whole.ln_evidence >= hopeless:
-        proposal = _learn(pool.x, pool.ln_l + pool.ln_prior - pool.ln_density, random)
-        x = proposal.draw(samples, dimensions, random)
-        whole = _estimate(x, likelihood(x) + ln_prior(x) - proposal.ln_density(x))
+        sought = whole.ln_evidence
+        for _ in range(TRIES):
+            proposal = _learn(pool.x, pool.ln_l + pool.ln_prior - pool.ln_density, random)
+            pool.add(samples, proposal, random)
+            x, ln_l, prior = (values[-samples:] for values in (pool.x, pool.ln_l, pool.ln_prior))
+            whole = _estimate(x, ln_l + prior - proposal.ln_density(x))
+            if whole.effective >= FEW:
+                break
+        else:  # neither what was sought with nor what was found can be relied on
+            possible = max(possible, sought)
     return replace(whole, possible=possible)
 
 
