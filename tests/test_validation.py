@@ -15,7 +15,7 @@ from hunter.checkpoints import decode, encode
 from hunter.populations import field_tables, read_contrast, read_population, tables_key
 from pipeline.fold import fold
 from pipeline.simulate.eclipses import DetachedBinary, Orbit, Planet, binary_light, planet_light
-from pipeline.types import Star, Target
+from pipeline.types import Product, Star, Target
 from pipeline.validation import (
     ContrastCurve,
     MeasuredOffset,
@@ -25,7 +25,9 @@ from pipeline.validation import (
     ValidationCase,
     assess,
     band_of,
+    case_of,
     priors,
+    stars,
     unresolved,
     validate,
 )
@@ -34,6 +36,7 @@ from pipeline.validation.evidence import integrate
 from pipeline.validation.light import Eclipses, Folded, ln_likelihood
 from pipeline.validation.scenarios import Field, steer
 from pipeline.vet import VetSettings
+from pipeline.vetting.case import Case
 
 SUN = Star(tmag=10.5, teff=5772.0, radius=1.0, mass=1.0)
 FAST = ValidateSettings(samples=300, least_effective=5)
@@ -279,6 +282,14 @@ def test_the_evidence_follows_the_schema_and_is_remembered(planet):
         json.loads(json.dumps(block)), whole["properties"]["validation"] | {"$defs": whole.get("$defs", {})}
     )
     assert block["scenarios"]["TP"]["host"] == "the target"
+
+
+def test_keplers_light_darkens_towards_the_limb_as_kepler_sees_it():
+    time = cadences()[:2000]
+    curve = cleaned(time, 1 - 6e-4 * trapezoid(time, 3.1, 1326.1, 0.12), 2e-4)
+    curve, what = replace(curve, products=(Product("", "", "Kepler", "", ""),)), signal(3.1, 1326.1, 0.12, 6e-4)
+    assert case_of(Case(curve, fold(curve, what), what, SUN, VetSettings()), None).band == "Kepler"
+    assert stars.limb_darkening(np.array([5600.0]), "Kepler")[0] > stars.limb_darkening(np.array([5600.0]))[0] + 0.05
 
 
 def test_a_signal_of_a_hunt_is_weighed_with_what_stands_apart():

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge, Gt, Interval
 
+from pipeline.limb_darkening import Band
 from pipeline.types import Floats, Star
 
 
@@ -119,6 +120,7 @@ class ValidationCase:
     contrast: tuple[ContrastCurve, ...] | ContrastCurve | None = None
     offset: MeasuredOffset | None = None  # None: no pixels
     distance: float | None = None  # parsec; None: from magnitude and mass
+    band: Band = "TESS"  # of the light curve: how its stars darken towards their limbs
 
     @property
     def curves(self) -> tuple[ContrastCurve, ...]:

@@ -13,7 +13,7 @@ from pipeline.validation.evidence import Integral, integrate
 from pipeline.validation.light import Folded
 from pipeline.validation.scenarios import Field, Setting
 
-VERSION = 4
+VERSION = 5
 PLANET = ("planet",)
 NEARBY = ("neb", "ntp")
 REDRAWS = 2000  # of all evidences within their errors

@@ -135,6 +135,7 @@ def case_of(
     raw = 1.0 if light is None or not light.depth > 0 else light.aperture_depth / light.depth
     phases = scan(case)
     dip = None if phases is None else deepest(phases)
+    missions = {product.mission for product in case.cleaned.products}
     return ValidationCase(
         phase_time=since[near],
         flux=1 - raw * (1 - flux),
@@ -150,6 +151,7 @@ def case_of(
         population=population,
         contrast=tuple(contrast),
         offset=_offset(surroundings),
+        band="Kepler" if missions and missions <= {"Kepler", "K2"} else "TESS",
     )
 
 

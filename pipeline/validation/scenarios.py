@@ -112,7 +112,7 @@ class Field:
         none = np.zeros(1)
         teff = star.teff or float(stars.teff_of(np.array(mass)))
         own = _Hosts(
-            np.array([mass]), np.array([radius]), stars.limb_darkening(np.array([teff])),
+            np.array([mass]), np.array([radius]), stars.limb_darkening(np.array([teff]), self.case.band),
             np.array([share]), none, share,
         )  # fmt: skip
         if place in ("target", "neighbour"):
@@ -136,7 +136,7 @@ class Field:
         light = 10 ** (-0.4 * fainter)
         if place in ("primary", "front"):
             return _Hosts(own.mass, own.radius, own.limb, share / (1 + light), ln_weight, share)
-        limb = stars.limb_darkening(heat)
+        limb = stars.limb_darkening(heat, self.case.band)
         return _Hosts(second, size, limb, share * light / (1 + light), ln_weight, share, light)
 
     def _weigh(self, body: Body, hosts: _Hosts, u: Floats) -> Floats:

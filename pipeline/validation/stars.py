@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from pipeline.limb_darkening import quadratic
+from pipeline.limb_darkening import Band, quadratic
 from pipeline.types import SUN_LOGG, Floats, Star
 
 # mass, radius (solar), Teff (K), absolute TESS magnitude along the main sequence: masses, radii, temperatures and I
@@ -42,16 +42,16 @@ def own_magnitude(mass: Floats, radius: Floats) -> Floats:
     return magnitude_of(mass) - 5 * np.log10(radius / radius_of(mass))
 
 
-def limb_darkening(teff: Floats) -> tuple[Floats, Floats]:
+def limb_darkening(teff: Floats, band: Band = "TESS") -> tuple[Floats, Floats]:
     """Both quadratic coefficients of dwarfs of these temperatures."""
-    table = _law_table()
+    table = _law_table(band)
     return np.interp(teff, table[:, 0], table[:, 1]), np.interp(teff, table[:, 0], table[:, 2])
 
 
-@lru_cache(maxsize=1)
-def _law_table() -> Floats:
+@lru_cache(maxsize=2)
+def _law_table(band: Band) -> Floats:
     teff = np.linspace(2600.0, 10000.0, 75)
-    return np.array([(t, *quadratic(Star(teff=float(t))).coefficients) for t in teff])
+    return np.array([(t, *quadratic(Star(teff=float(t)), band).coefficients) for t in teff])
 
 
 def photometric_distance(star: Star) -> float | None:
