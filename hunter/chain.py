@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from candidates.evidence import build_evidence, candidate_name, confirmation_block
 from candidates.fit_block import fit_block
@@ -26,7 +26,6 @@ from hunter.outcomes import Failure, judge
 from hunter.populations import field_tables, tables_key
 from hunter.settings import Settings
 from models.inputs import SignalInputs
-from models.scorer import Scorer
 from pipeline import clean as cleaning
 from pipeline import confirm as second
 from pipeline import features as describing
@@ -59,6 +58,9 @@ from pipeline.vetting.case import VetSettings
 from state.status import Status
 from state.store import CandidateRow, Claim, PhaseRun, SignalRow
 
+if TYPE_CHECKING:
+    from models.scorer import Scorer
+
 SIGNAL_COLUMNS = {item.name for item in fields(SignalRow)}  # the database keeps less of a signal than the evidence
 NO_FIT = 'fits are switched off: [fit] sampler is "none"'
 PHASES = ("fetch", "clean", "search", "confirm", "fold", "vet", "score", "field", "fit", "validate", "publish")
@@ -69,7 +71,7 @@ class Model:
     """The model that scores tonight: where it is and what it is; loaded when the first signal asks for it."""
 
     sha256: str
-    load: Callable[[], Scorer]
+    load: "Callable[[], Scorer]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -495,7 +497,7 @@ def inputs_of(
     )
 
 
-def opinion(scorer: Scorer, inputs: SignalInputs, threshold: float, prior: float | None) -> Score:
+def opinion(scorer: "Scorer", inputs: SignalInputs, threshold: float, prior: float | None) -> Score:
     said: dict[str, Any] = scorer.score([inputs], prior)[0]
     return Score(
         probability=said["probability"],
@@ -515,7 +517,7 @@ def opinion(scorer: Scorer, inputs: SignalInputs, threshold: float, prior: float
     )
 
 
-def explanation(scorer: Scorer, inputs: SignalInputs) -> dict[str, Any]:
+def explanation(scorer: "Scorer", inputs: SignalInputs) -> dict[str, Any]:
     """What moved the score; a candidate is published even where its score cannot be explained, and says so."""
     from models.explain import explain_signal
 

@@ -7,6 +7,7 @@ Light commands load the light tables only, so that they import no science.
 
 import dataclasses
 import difflib
+import functools
 import hashlib
 import importlib
 import inspect
@@ -312,7 +313,7 @@ def _environment(mistakes: list[str]) -> dict[tuple[str, str], tuple[Any, str]]:
 def _build(cls: type, values: Mapping[str, tuple[Any, str]], mistakes: list[str]) -> Any:
     if not values:
         return cls()  # nothing to check, and a check costs milliseconds
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     names = {item.name: item for item in dataclasses.fields(cls)}
     good: dict[str, Any] = {}
@@ -325,7 +326,7 @@ def _build(cls: type, values: Mapping[str, tuple[Any, str]], mistakes: list[str]
             good[key] = value
     try:
         # JSON mode is strict about text and numbers, and takes a list for a tuple
-        return TypeAdapter(cls).validate_json(json.dumps(good, default=str), strict=True)
+        return _checker(cls).validate_json(json.dumps(good, default=str), strict=True)
     except ValidationError as error:
         for problem in error.errors(include_url=False):
             key = str(problem["loc"][0]) if problem["loc"] else ""
@@ -344,6 +345,14 @@ def _build(cls: type, values: Mapping[str, tuple[Any, str]], mistakes: list[str]
     except ValueError as error:  # raised by the dataclass itself, where two values contradict each other
         mistakes.append(f"{next((where for _, where in values.values()), '')} {error}")
     return None
+
+
+@functools.cache
+def _checker(cls: type) -> Any:
+    """What checks a table's values: a test, a daemon and a page read them more than once, and it takes milliseconds."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(cls)
 
 
 def overrides(**options: Any) -> dict[str, Any]:
