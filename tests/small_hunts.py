@@ -35,6 +35,7 @@ QUICK = {
     "engine.heartbeat_seconds": 3600.0,
     "engine.lease_seconds": 7200.0,
     "engine.free_disk_mb": 0.0,
+    "state.synchronous": "NORMAL",  # a commit is lost with the power, not with a process
 }
 
 
@@ -125,9 +126,7 @@ class Nursery:
         diary = self.folder / f"life-{self.born}.jsonl"
         order = {"home": str(home), "given": given, "diary": str(diary), "sheet": sheet, "warm": warm}
         order["environment"] = environment
-        order |= more or {}
-        self.process.stdin.write(json.dumps(order) + "\n")
-        self.process.stdin.flush()
+        self._say(order | (more or {}))
         answer = json.loads(self.process.stdout.readline())
         if answer["code"] == 1:
             raise AssertionError(diary.with_suffix(".error").read_text())
@@ -145,12 +144,31 @@ class Nursery:
         self.born += 1
         out, err = (self.folder / f"command-{self.born}.{name}" for name in ("stdout", "stderr"))
         order = {"command": [str(word) for word in command], "stdout": str(out), "stderr": str(err)}
-        order |= {"diary": str(out), "environment": {}, "first": list(first)}
-        self.process.stdin.write(json.dumps(order) + "\n")
-        self.process.stdin.flush()
+        self._say(order | {"diary": str(out), "environment": {}, "first": list(first)})
         running = Running(json.loads(self.process.stdout.readline())["pid"], out, err)
         yield running
         running.code = json.loads(self.process.stdout.readline())["code"]
+
+    @contextmanager
+    def stopped(self, home: Path, given: dict[str, object], phase: str) -> Iterator["Running"]:
+        """A worker that stands still where this phase first begins, and goes on at the end; its diary is ``stdout``."""
+        self.born += 1
+        diary = self.folder / f"life-{self.born}.jsonl"
+        order = {"home": str(home), "given": given, "diary": str(diary), "sheet": "digest", "environment": {}}
+        self._say(order | {"stop": phase})
+        running = Running(json.loads(self.process.stdout.readline())["pid"], diary, diary.with_suffix(".error"))
+        while Path(f"/proc/{running.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+            assert not running.stderr.exists(), running.stderr.read_text()
+            time.sleep(0.02)
+        try:
+            yield running
+        finally:
+            os.kill(running.pid, signal.SIGCONT)
+            running.code = json.loads(self.process.stdout.readline())["code"]
+
+    def _say(self, order: dict[str, object]) -> None:
+        self.process.stdin.write(json.dumps(order) + "\n")
+        self.process.stdin.flush()
 
 
 @dataclass(slots=True)
@@ -240,8 +258,9 @@ def faults(home: Path) -> list[str]:
     found += [f"{name} is there and not recorded" for name in sorted(there - known)]
     found += [f"{path} was left over" for path in home.rglob("*.part")]
     found += [f"{path} was left over" for path in (home / "candidates" / ".staging").glob("*")]
+    results = worker.results_folder(load(str(home)))
     for path, sha256 in rows(home, "SELECT path, sha256 FROM phase_runs WHERE path <> ''"):
-        stored = worker.results_folder(load(str(home))) / path
+        stored = results / path
         if not stored.is_file() or hashlib.sha256(stored.read_bytes()).hexdigest() != sha256:
             found.append(f"{path} is not what was recorded")
     return found

@@ -4,9 +4,6 @@ import json
 import os
 import random
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +11,6 @@ from pathlib import Path
 import pytest
 from nursery import digest_sheet
 from small_hunts import (
-    NURSERY,
     Nursery,
     books,
     endings,
@@ -86,6 +82,12 @@ def unbroken(ground, fresh, given, nursery) -> dict[str, dict[str, object]]:
         told[sheet] = books(home) | {"boundaries": [line.split(" ", 1)[1] for line in log.read_text().splitlines()]}
         assert len(told[sheet]["candidates"]) >= 1
     return told
+
+
+@pytest.fixture
+def ended(ground, unbroken, tmp_path) -> Path:
+    """A copy of the home of a whole life."""
+    return copy_of(ground / "unbroken-digest", tmp_path)
 
 
 # ------------------------------------------------------------------------------------------------- every boundary
@@ -176,12 +178,10 @@ def test_a_hunt_stopped_after_a_phase_goes_on_with_the_next(phase, fresh, given,
     check_same(home, unbroken["digest"], f"stopped after {phase}")
 
 
-def test_a_second_run_computes_nothing(fresh, given, nursery, unbroken, tmp_path, ground, model):
-    home = copy_of(fresh, tmp_path)
-    nursery.live(home, given)
-    open_queued(make_settings(home, ground / "sky", model)).close()
-    assert nursery.live(home, given).computed == ()
-    check_same(home, unbroken["digest"], "a second run")
+def test_a_second_run_computes_nothing(ended, given, nursery, unbroken, ground, model):
+    open_queued(make_settings(ended, ground / "sky", model)).close()
+    assert nursery.live(ended, given).computed == ()
+    check_same(ended, unbroken["digest"], "a second run")
 
 
 def test_a_kill_around_the_second_search_changes_nothing(ground, model, fresh, nursery, tmp_path):
@@ -231,11 +231,8 @@ def test_a_full_disk_stops_with_one_line_and_the_same_command_finishes(fresh, gi
 
 
 @pytest.mark.parametrize("harm", ["deleted", "damaged", "emptied"])
-def test_a_stored_result_that_is_gone_or_bad_is_computed_again_and_only_that(
-    harm, fresh, given, nursery, unbroken, tmp_path
-):
-    home = copy_of(fresh, tmp_path)
-    nursery.live(home, given)
+def test_a_stored_result_that_is_gone_or_bad_is_computed_again_and_only_that(harm, ended, given, nursery, unbroken):
+    home = ended
     (stored,) = (home / "cache" / "results").glob("*/search.*.npz")
     if harm == "deleted":
         stored.unlink()
@@ -262,14 +259,12 @@ def test_a_stored_result_that_is_gone_or_bad_is_computed_again_and_only_that(
         ({"compute__batch": 3}, []),
     ],
 )
-def test_changed_settings_redo_only_what_follows(change, again, ground, model, fresh, given, nursery, tmp_path):
-    home = copy_of(fresh, tmp_path)
-    nursery.live(home, given)
-    open_queued(make_settings(home, ground / "sky", model, **change)).close()
-    life = nursery.live(home, given_for(ground / "sky", model, **change))
+def test_changed_settings_redo_only_what_follows(change, again, ground, model, ended, nursery):
+    open_queued(make_settings(ended, ground / "sky", model, **change)).close()
+    life = nursery.live(ended, given_for(ground / "sky", model, **change))
     assert [phase for phase, _ in life.computed] == again
-    assert faults(home) == []
-    assert len(rows(home, "SELECT name FROM candidates")) == 1
+    assert faults(ended) == []
+    assert len(rows(ended, "SELECT name FROM candidates")) == 1
 
 
 def test_a_new_release_of_a_file_is_hunted_anew(ground, model, fresh, given, nursery, tmp_path):
@@ -384,44 +379,18 @@ def test_a_fault_while_publishing_quarantines_that_target_only(place, ground, mo
 # --------------------------------------------------------------------------------------------------- two workers
 
 
-STOPPED = """
-import json, os, signal, sys
-sys.path.insert(0, sys.argv[3])
-import candidates.plots
-from nursery import digest_sheet
-from hunter import worker
-from hunter.settings import load
-candidates.plots.draw_sheet = digest_sheet
-reached = []
-def report(kind, what):
-    if kind == "phase" and what[0] == sys.argv[4] and not reached:
-        reached.append(what)
-        os.kill(os.getpid(), signal.SIGSTOP)
-hunted = worker.work(load(sys.argv[1], json.loads(sys.argv[2])), worker.Duty(report=report))
-print(hunted)
-"""
-
-
 @pytest.mark.parametrize("phase", ["fold", "publish"])
-def test_a_worker_stopped_beyond_its_lease_doubles_nothing(phase, ground, model, tmp_path, monkeypatch):
+def test_a_worker_stopped_beyond_its_lease_doubles_nothing(phase, ground, model, nursery, tmp_path, monkeypatch):
     monkeypatch.setattr("candidates.plots.draw_sheet", digest_sheet)
     home, given = tmp_path / "home", given_for(ground / "three", model, engine__lease_seconds=0.5)
     settings = make_settings(home, ground / "three", model, engine__lease_seconds=0.5)
     state = open_queued(settings)
-    command = [sys.executable, "-c", STOPPED, str(home), json.dumps(given), str(NURSERY.parent), phase]
-    stopped = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        while Path(f"/proc/{stopped.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
-            assert stopped.poll() is None
-            time.sleep(0.05)
+    with nursery.stopped(home, given, phase) as stopped:
         time.sleep(0.6)
         assert len(crew.take_back(settings, state, lambda line: None, time.time())) == 3
         assert worker.work(settings, worker.Duty()) == 3
-    finally:
-        stopped.send_signal(signal.SIGCONT)
-        said, _ = stopped.communicate(timeout=120)
-    assert stopped.returncode == 0
-    assert said.strip() == "0"  # it does not boast of what the other has done
+    assert stopped.code == 0
+    assert json.loads(stopped.stdout.read_text().splitlines()[-1]) == ["hunted", 0]  # what the other has done
     state.close()
     assert [outcome for _, outcome in endings(home)] == ["CANDIDATE"] * 3
     assert len({target for target, _ in endings(home)}) == 3
