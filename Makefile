@@ -5,6 +5,9 @@ BIN := .venv/bin
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt \
 	$(foreach place,$(PIP_FIND_LINKS),--find-links $(place)) $(if $(PIP_INDEX_URL),--default-index $(PIP_INDEX_URL))
 
+# a suite that starts a hundred processes must not compile every library anew in each
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test lint clean
 
 .venv/bin/uv:

@@ -9,7 +9,8 @@ os.environ.setdefault("JAX_ENABLE_X64", "1")
 os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
 os.environ.setdefault("JAX_NUMPY_DTYPE_PROMOTION", "strict")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# seconds for each candidate of a hunt that asks for something else: test_validation has its own
+# seconds for each candidate of a hunt that asks for something else: test_fit and test_validation have their own
+os.environ.setdefault("HUNTER_FIT__SAMPLER", "none")
 os.environ.setdefault("HUNTER_VALIDATE__METHOD", "none")
 
 from pathlib import Path

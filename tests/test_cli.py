@@ -57,10 +57,9 @@ def hunted_once(tmp_path_factory, sky):
     """A home whose sector was hunted with threshold 0: whatever the model says, each signal is a candidate."""
     home = tmp_path_factory.mktemp("hunts") / "first"
     hunt = ["run", "--home", str(home), "--archive", str(sky.folder), "--threshold", "0", "--workers", "1"]
-    subprocess.run([*COMMAND, "init", str(home)], check=True, capture_output=True, cwd=ROOT)
-    settings = home / "hunter.toml"
-    text = settings.read_text().replace('# sampler = "emcee"', 'sampler = "none"', 1)
-    settings.write_text(text.replace('# method = "importance"', 'method = "none"', 1))
+    home.mkdir()
+    text = settings.template().replace('# sampler = "emcee"', 'sampler = "none"', 1)
+    (home / "hunter.toml").write_text(text.replace('# method = "importance"', 'method = "none"', 1))
     done = subprocess.run([*COMMAND, *hunt], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr + done.stdout
     (home.parent / "stdout.txt").write_text(done.stdout)

@@ -12,7 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from nursery import digest_sheet
+from small_hunts import open_queued
 
+from hunter import worker
 from hunter.__main__ import main
 from hunter.archives.folder import FolderArchive
 from hunter.settings import SettingsError, load
@@ -37,7 +40,8 @@ QUICK = Geometry(every_peak=True, vet=False)
 
 @pytest.fixture
 def quick(tmp_path):
-    return load(str(tmp_path / "home"), {"compute.workers": 1, "compute.backend": "numba"})
+    given = {"compute.workers": 1, "compute.backend": "numba", "search.templates": ["box"]}
+    return load(str(tmp_path / "home"), given)
 
 
 def signal(period: float, epoch: float, duration: float = 0.1) -> TransitSignal:
@@ -154,9 +158,15 @@ class Killed(Exception):
     """What a kill looks like from inside."""
 
 
-def test_work_that_was_killed_goes_on_and_ends_with_the_same_rows(quick, tmp_path):
+@pytest.fixture
+def short_jobs(monkeypatch):
+    """Jobs of four stars: they are as many as of large ones, and done sooner."""
+    monkeypatch.setattr("hunter.training_sets.simulated.CHUNK", 4)
+
+
+def test_work_that_was_killed_goes_on_and_ends_with_the_same_rows(quick, short_jobs, tmp_path):
     def jobs(where: str):
-        return simulate(40, 2, QUICK, quick, "numba", tmp_path / where)
+        return simulate(10, 2, QUICK, quick, "numba", tmp_path / where)
 
     def killer(work):
         raise Killed
@@ -174,17 +184,17 @@ def test_work_that_was_killed_goes_on_and_ends_with_the_same_rows(quick, tmp_pat
     assert work.kept == 2
     assert sha256_of(again[1]) == sha256_of(paths[1])
     # more stars: what is whole is kept, the short last job is not taken for a whole one
-    more, _ = simulate(48, 2, QUICK, quick, "numba", tmp_path / "a")
-    assert [job.name for job in more] == ["0000000-16", "0000016-16", "0000032-16"]
+    more, _ = simulate(12, 2, QUICK, quick, "numba", tmp_path / "a")
+    assert [job.name for job in more] == ["0000000-4", "0000004-4", "0000008-4"]
     rows, extra, stars = collect(again, "simulated")
     assert len(rows) == whole.signals == len(extra["what"])
     assert set(rows.source) == {"simulated"}
     assert set(stars) == set(rows.tic.tolist())
 
 
-def test_two_processes_make_what_one_makes(quick):
+def test_two_processes_make_what_one_makes(quick, short_jobs):
     two = quick.changed(compute=replace(quick.compute, workers=2))
-    wanted = Wanted("simulated", number=20, seed=5, geometry=QUICK)
+    wanted = Wanted("simulated", number=8, seed=5, geometry=QUICK)
     folder, _ = build(wanted, two)
     assert folder is not None
     (other := quick.changed(home=quick.home.parent / "other")).home.mkdir()
@@ -392,9 +402,12 @@ def test_a_mistake_in_a_dataset_command_is_one_line_with_its_cure(capfd, tmp_pat
 def hunted(tmp_path_factory, sky):
     """A home in which the sky was hunted with threshold 0: each signal is a candidate."""
     home = tmp_path_factory.mktemp("hunts") / "home"
-    call = ["run", "--home", str(home), "--archive", str(sky.folder), "--threshold", "0", "--workers", "1"]
-    done = subprocess.run([sys.executable, "-m", "hunter", *call], capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 0, done.stderr + done.stdout
+    given = {"archive.source": str(sky.folder), "hunt.threshold": 0.0, "compute.backend": "numba"}
+    settings = load(str(home), given)
+    open_queued(settings).close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("candidates.plots.draw_sheet", digest_sheet)  # nobody looks at the sheets
+        assert worker.work(settings, worker.Duty()) == 4
     return home
 
 
