@@ -14,6 +14,8 @@ from pipeline.ephemeris import transit_mask
 from pipeline.types import Booleans, CleanedLightCurve, Finding, Floats, LightCurve, TargetPixels, TransitSignal
 from pipeline.vetting.case import VetSettings
 
+WIDEST = 0.2  # of its period; a dip that lasts longer is a wave, and would take half of the light curve with it
+
 
 def eclipsing(
     signals: Sequence[TransitSignal], judged: Mapping[int, Sequence[Finding]], settings: VetSettings = VetSettings()
@@ -48,7 +50,8 @@ def eclipsing(
             findings = judged.get(signal.number)
             said = None if findings is None else decide(findings, settings)
             wave = said is not None and said.kind == "variable star"
-            real[signal.number] = said is not None and said.word is not Word.FALSE_ALARM and not wave
+            brief = signal.duration < WIDEST * signal.period
+            real[signal.number] = said is not None and said.word is not Word.FALSE_ALARM and not wave and brief
     return tuple(signal for signal in signals if real[signal.number])
 
 

@@ -89,6 +89,7 @@ def test_eclipses_are_hidden_and_noise_is_not(findings, hidden):
     half = dataclasses.replace(strong, period=1.0, number=2, alias_of=1)
     judged = {} if findings is None else {1: findings}
     assert eclipsing([strong, half], judged) == ((strong, half) if hidden else ())
+    assert eclipsing([dataclasses.replace(strong, duration=0.5), half], judged) == ()  # half of the light would go
 
 
 def test_the_class_of_the_star_is_read_from_all_of_its_light(two_planets):
