@@ -553,8 +553,14 @@ def files(data: Path, only: str) -> None:
         )
         if not any(how == "found" for how, _ in signals):
             print("  no signal found")
+        judged: dict[int, tuple[Finding, ...]] = {}
         for how, signal in signals:
-            decided = decide(vet(cleaned, fold(cleaned, signal), signal, fetched.star))
+            before = [other for other in result.signals if how == "found" and other.number < signal.number]
+            own = alone(cleaned, eclipsing(before, judged), SEARCH.mask_width)
+            findings = vet(own, fold(own, signal), signal, fetched.star)
+            if how == "found":
+                judged[signal.number] = findings
+            decided = decide(findings)
             right = "" if true is None else "its" if same(signal.period, true, row["kind"]) else "another"
             print(f"  {how} {right} P {signal.period:.5f} d S/N {signal.snr:.1f}: {words(decided)}")
             for reason in decided.reasons:
