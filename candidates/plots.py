@@ -90,6 +90,19 @@ def draw_sheet(
     Sheet
         The same bytes for the same input.
     """
+    canvas = compose(evidence, cleaned, result, views, surroundings, curve)
+    return Sheet(palette_png(canvas), _pdf(canvas.figure, evidence.document))
+
+
+def compose(
+    evidence: Evidence,
+    cleaned: CleanedLightCurve,
+    result: SearchResult,
+    views: FoldedViews,
+    surroundings: Surroundings | None = None,
+    curve: FittedCurve | None = None,
+) -> FigureCanvasAgg:
+    """What :func:`draw_sheet` draws, not yet drawn."""
     document: Mapping[str, Any] = evidence.document
     columns = _texts(document)
     # row: px above it (its heading and what hangs below the row before), px of its panels
@@ -138,7 +151,7 @@ def draw_sheet(
         _pixels(panel, surroundings, sector)
     for column in columns:
         column.draw(figure, above, total)
-    return Sheet(palette_png(canvas), _pdf(figure, document))
+    return canvas
 
 
 def _pixels(panel: Callable[[int, float, float], Axes], surroundings: Surroundings, sector: SectorPixels) -> None:
