@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from candidates import wording
-from candidates.fit_block import fit_rows
+from candidates.fit_block import NAMES, fit_rows
 from candidates.review import DECISIONS, command
 from candidates.rows import Row, ranked, row_of_record
 from candidates.verdict_block import CALLED
@@ -99,6 +99,7 @@ def render_page(
             shading=wording.SHADING,
             seen=seen_views(document),
             fit_rows=fit_rows(document["fit"]),
+            fit_names=NAMES,
             fit_pictures=[(words, base64.b64encode(png).decode()) for words, png in pictures],
             decisions_made=wording.decision_lines(document),
             reference=wording.reference_text(document),
