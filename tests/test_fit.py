@@ -22,7 +22,7 @@ from pipeline.fit.fitting import UNITS, believe, derive, natural, prepare
 from pipeline.fit.likelihood import Posterior
 from pipeline.fit.model import Shapes, mean_dim
 from pipeline.fit.phase_curve import phase_curve
-from pipeline.fit.priors import DURATION, EPOCH, PERIOD, RATIO, WHITE
+from pipeline.fit.priors import DURATION, EPOCH, PERIOD, RATIO, U1, U2, WHITE
 from pipeline.fold import fold
 from pipeline.types import CleanedLightCurve, LightCurve, Star, TransitSignal
 from pipeline.vet import VetSettings
@@ -145,6 +145,18 @@ def test_a_chart_changes_coordinates_and_not_the_posterior():
         assert sign != 0
         assert log - volume[at] == pytest.approx(-0.5 * np.log(2 * np.pi), abs=0.02)  # of the unit normal's height
     np.testing.assert_allclose(chart.log_probability(y), chart.posterior.log_probability(x) + volume)
+
+
+def test_light_that_asks_for_an_impossible_limb_is_charted_where_limbs_are_possible():
+    """At one impact parameter after the other, least squares alone made the rim of this star darker than nothing."""
+    time = 1325.0 + np.arange(0.0, 27.0, MINUTES / 1440)
+    since = time - SIGNAL.epoch - SIGNAL.period * np.round((time - SIGNAL.epoch) / SIGNAL.period)
+    planet = shape(ratio=0.18, impact=0.75, u1=0.3, u2=0.65)
+    dim = mean_dim(planet, since[None], np.full(time.size, MINUTES / 1440))[0]
+    case = scene(1 - dim + 5e-5 * np.random.default_rng(3).normal(size=time.size), time)
+    chart = prepare(case, (), QUICK)
+    assert np.isfinite(chart.posterior.log_probability(chart.best)).all()
+    assert chart.best[0, U1] + chart.best[0, U2] < 1
 
 
 def test_half_of_the_truths_lie_below_the_median():

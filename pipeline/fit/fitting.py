@@ -22,7 +22,7 @@ from pipeline.types import CleanedLightCurve, Floats, FoldedViews, Star, Transit
 from pipeline.vetting.case import EARTH_RADII, Case, VetSettings
 from pipeline.vetting.timing import transit_times
 
-VERSION = 2
+VERSION = 3
 
 WINDOW = 0.5  # durations by which the first and the last transit may be off the search's ephemeris
 LONGEST = 5.0  # the duration may be longer or shorter than the search's by this factor

@@ -38,9 +38,12 @@ class Priors:
     def allowed(self, x: Floats) -> Booleans:
         """Which samples (w, 8) have a probability at all."""
         low, high = self.bounds
+        return np.asarray(((x > low) & (x < high)).all(axis=1) & (self.room(x) > 0).all(axis=1), dtype=np.bool_)
+
+    def room(self, x: Floats) -> Floats:
+        """How far limb darkening is from a dark limb, and from a limb that is not the darkest part, (w, 3)."""
         u1, u2 = x[:, U1], x[:, U2]
-        physical = (u1 + u2 < 1) & (u1 > 0) & (u1 + 2 * u2 > 0)  # bright everywhere, and darkest at the limb
-        return ((x > low) & (x < high)).all(axis=1) & physical
+        return np.stack([1 - u1 - u2, u1, u1 + 2 * u2], axis=1)
 
     @property
     def bounds(self) -> tuple[Floats, Floats]:

@@ -8,6 +8,7 @@ normal, whatever its shape was. The change of coordinates is exact, so a poor ch
 
 import math
 from bisect import insort
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,7 @@ ROUNDS = 5  # of refining the valley at most
 ENOUGH = 9  # impact parameters within DEEP of the best
 DEEP = 8.0  # in the logarithm of the posterior
 FLOOR = 0.02  # share of the chart along the valley that is even, whatever least squares say
+NEAR, FENCE = 0.02, 0.003  # a fence so far before an impossible limb darkening, and how steep it is
 STEP = 1e-4  # for derivatives, in steps of ``scales``
 WIDER = 1.3  # the walkers begin so much wider than the chart says
 
@@ -71,14 +73,18 @@ def solve(posterior: Posterior, begin: Floats, columns: Floats, scale: Floats) -
             parts.append(((np.log(priors.shapes(x).density) - middle) / width)[:, None])
         return np.concatenate(parts, axis=1)
 
+    def fenced(x: Floats) -> Floats:
+        """With what keeps limb darkening where the prior allows it, for light alone may ask for a dark rim."""
+        return np.concatenate([residual(x), np.minimum(priors.room(x) - NEAR, 0.0) / FENCE], axis=1)
+
     def full(part: Floats) -> Floats:
         x = np.tile(begin, (part.shape[0], 1))
         x[:, columns] += part * scale[columns]
         return x
 
-    def jacobian(part: Floats) -> Floats:
+    def jacobian(part: Floats, of: Callable[[Floats], Floats] = fenced) -> Floats:
         steps = STEP * np.concatenate([np.eye(columns.size), -np.eye(columns.size)])
-        r = residual(full(part + steps))
+        r = of(full(part + steps))
         return ((r[: columns.size] - r[columns.size :]) / (2 * STEP)).T
 
     margin = 1e-3 * np.minimum(scale, high - low)
@@ -86,12 +92,13 @@ def solve(posterior: Posterior, begin: Floats, columns: Floats, scale: Floats) -
     least, most = (((edge + side * margin - begin) / scale)[columns] for edge, side in ((low, 1), (high, -1)))
     inside = np.clip(0.0, least + 1e-6, most - 1e-6)
     found = least_squares(
-        lambda part: residual(full(part[None]))[0], inside, jac=jacobian, bounds=(least, most), max_nfev=40,
+        lambda part: fenced(full(part[None]))[0], inside, jac=jacobian, bounds=(least, most), max_nfev=40,
         xtol=1e-6, ftol=1e-7,
     )  # fmt: skip
     # no column is wider than a sixth of its prior, which bounds what the light does not
     widest = ((high - low) / scale)[columns] / 6
-    covariance = np.linalg.inv(found.jac.T @ found.jac + np.diag(widest**-2.0))
+    slope = jacobian(found.x, residual)
+    covariance = np.asarray(np.linalg.inv(slope.T @ slope + np.diag(widest**-2.0)), dtype=np.float64)
     return full(found.x[None])[0], covariance * np.outer(scale[columns], scale[columns])
 
 
