@@ -164,7 +164,8 @@ def make_batch(job: tuple[Path, str, int, int]) -> tuple[int, int]:
     for star, curve, catalogue, result in zip(stars, curves, known, results, strict=True):
         judged: dict[int, tuple[Finding, ...]] = {}
         for place, signal in enumerate(result.signals):
-            own = alone(curve, eclipsing(result.signals[:place], judged), settings.mask_width)
+            others = eclipsing(curve, signal, result.signals, judged, settings.mask_width)
+            own = alone(curve, others, settings.mask_width)
             views = None
             if len(result.signals) > place + 1 and signal.alias_of is None:
                 views = fold(own, signal)
@@ -555,8 +556,8 @@ def files(data: Path, only: str) -> None:
             print("  no signal found")
         judged: dict[int, tuple[Finding, ...]] = {}
         for how, signal in signals:
-            before = [other for other in result.signals if how == "found" and other.number < signal.number]
-            own = alone(cleaned, eclipsing(before, judged), SEARCH.mask_width)
+            others = eclipsing(cleaned, signal, result.signals, judged, SEARCH.mask_width) if how == "found" else ()
+            own = alone(cleaned, others, SEARCH.mask_width)
             findings = vet(own, fold(own, signal), signal, fetched.star)
             if how == "found":
                 judged[signal.number] = findings

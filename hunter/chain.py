@@ -239,7 +239,7 @@ def hunt(claims: Sequence[Claim], tools: Tools, settings: Settings, memory: Memo
     for number in sorted({number for _, number in signals}):  # what the stronger are decides what the weaker is
         turn = [item for item in signals if item[1] == number]
         for item in turn:
-            beside[item] = stronger(found[whole(item)].get(), item, findings, settings.vet)
+            beside[item] = stronger(item, cleaned[whole(item)], found[whole(item)].get(), findings, settings)
             others[item] = Kept(digest_of("beside", *(other.number for other in beside[item])))
         folded = each(
             "fold",
@@ -460,16 +460,14 @@ def signal_of(result: SearchResult, item: Item) -> TransitSignal:
 
 
 def stronger(
-    result: SearchResult, item: Item, findings: Mapping[Item, Kept], settings: VetSettings
+    item: Item, cleaned: Kept, result: SearchResult, findings: Mapping[Item, Kept], settings: Settings
 ) -> tuple[TransitSignal, ...]:
     """The stronger signals of the same star that are eclipses, by the tests that they were put to."""
-    before = [signal for signal in result.signals if signal.number < item[1]]
-    judged = {
-        signal.number: findings[item[0], signal.number].get()
-        for signal in before
-        if (item[0], signal.number) in findings
-    }
-    return eclipsing(before, judged, settings)
+    judged = {number: kept.get() for (target, number), kept in findings.items() if target == item[0]}
+    if not judged:
+        return ()
+    signal, width = signal_of(result, item), settings.search.mask_width
+    return eclipsing(cleaned.get(), signal, result.signals, judged, width, settings.vet)
 
 
 def target_of(claim: Claim) -> Target:

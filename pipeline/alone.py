@@ -18,16 +18,25 @@ WIDEST = 0.2  # of its period; a dip that lasts longer is a wave, and would take
 
 
 def eclipsing(
-    signals: Sequence[TransitSignal], judged: Mapping[int, Sequence[Finding]], settings: VetSettings = VetSettings()
+    cleaned: CleanedLightCurve,
+    signal: TransitSignal,
+    signals: Sequence[TransitSignal],
+    judged: Mapping[int, Sequence[Finding]],
+    width: float,
+    settings: VetSettings = VetSettings(),
 ) -> tuple[TransitSignal, ...]:
-    """Those of a star's signals whose dips are eclipses of something, so that another is judged without them.
+    """Those of a star's stronger signals whose dips are eclipses of something, so that this one is judged without them.
 
     Parameters
     ----------
+    cleaned : CleanedLightCurve, n cadences
+    signal : TransitSignal
     signals : sequence of TransitSignal
-        The stronger signals of a star, the strongest first, harmonics too.
+        All that were found of the star, the strongest first, harmonics too.
     judged : mapping of number to findings
-        What the tests say of them; a signal without an entry, but for harmonics, is taken for noise.
+        What the tests say of the stronger ones; one without an entry, but for harmonics, is taken for noise.
+    width : float
+        As :func:`alone` takes it.
     settings : VetSettings
 
     Returns
@@ -35,7 +44,8 @@ def eclipsing(
     tuple of TransitSignal
         Noise, instrument and the star's own waves are not hidden: they fill the light curve, are there in the tests of
         every signal as its noise, and to hide them at the phases of one period is to open gaps beside every transit. A
-        harmonic follows the signal that it is a harmonic of.
+        harmonic follows the signal that it is a harmonic of. None, where the greater part of the signal's own transits
+        would go with them.
 
     Notes
     -----
@@ -43,16 +53,20 @@ def eclipsing(
     eclipse of a binary is never hidden from the judgement of its primary.
     """
     real: dict[int, bool] = {}
-    for signal in signals:
-        if signal.alias_of is not None:
-            real[signal.number] = real.get(signal.alias_of, False)
+    stronger = [other for other in signals if other.number < signal.number]
+    for other in stronger:
+        if other.alias_of is not None:
+            real[other.number] = real.get(other.alias_of, False)
         else:
-            findings = judged.get(signal.number)
+            findings = judged.get(other.number)
             said = None if findings is None else decide(findings, settings)
             wave = said is not None and said.kind == "variable star"
-            brief = signal.duration < WIDEST * signal.period
-            real[signal.number] = said is not None and said.word is not Word.FALSE_ALARM and not wave and brief
-    return tuple(signal for signal in signals if real[signal.number])
+            brief = other.duration < WIDEST * other.period
+            real[other.number] = said is not None and said.word is not Word.FALSE_ALARM and not wave and brief
+    others = tuple(other for other in stronger if real[other.number])
+    time = cleaned.flat.time
+    own = transit_mask(time, signal.period, signal.epoch, signal.duration)
+    return others if (own & _left(time, others, width)).sum() > 0.5 * own.sum() else ()
 
 
 def alone(cleaned: CleanedLightCurve, others: Sequence[TransitSignal], width: float) -> CleanedLightCurve:

@@ -36,7 +36,7 @@ def judged(curve, signal):
 def two_planets():
     curve, found = searched(INNER, OUTER)
     _, findings = judged(curve, found.signals[0])
-    others = eclipsing(found.signals[:1], {1: tuple(findings.values())})
+    others = eclipsing(curve, found.signals[1], found.signals, {1: tuple(findings.values())}, WIDTH)
     assert others == found.signals[:1]
     return curve, found, others
 
@@ -84,12 +84,20 @@ FAILED = {
         ((), True),  # nothing is known against it
     ],
 )
-def test_eclipses_are_hidden_and_noise_is_not(findings, hidden):
-    strong = TransitSignal(2.0, 1.0, 0.1, 0.01, 40.0, number=1)
+def test_eclipses_are_hidden_and_noise_is_not(two_planets, findings, hidden):
+    curve, _, _ = two_planets
+    strong = TransitSignal(2.0, 1326.0, 0.1, 0.01, 40.0, number=1)
     half = dataclasses.replace(strong, period=1.0, number=2, alias_of=1)
+    weak = TransitSignal(3.7, 1327.4, 0.1, 0.001, 9.0, number=3)
     judged = {} if findings is None else {1: findings}
-    assert eclipsing([strong, half], judged) == ((strong, half) if hidden else ())
-    assert eclipsing([dataclasses.replace(strong, duration=0.5), half], judged) == ()  # half of the light would go
+
+    def found(*signals):
+        return eclipsing(curve, signals[-1], signals, judged, WIDTH)
+
+    assert found(strong, half, weak) == ((strong, half) if hidden else ())
+    assert found(dataclasses.replace(strong, duration=0.5), half, weak) == ()  # half of the light would go
+    assert found(strong, half, dataclasses.replace(weak, period=2.003, epoch=1326.0)) == ()  # and all of its own
+    assert found(strong) == ()
 
 
 def test_the_class_of_the_star_is_read_from_all_of_its_light(two_planets):

@@ -84,10 +84,10 @@ def signals_of(
     result = searching.search(cleaned.flat, settings.search, star, backend)
     found = []
     judged: dict[int, tuple[Finding, ...]] = {}
-    for place, signal in enumerate(result.signals):
+    for signal in result.signals:
         if signal.alias_of is not None:
             continue
-        others = eclipsing(result.signals[:place], judged, settings.vet)
+        others = eclipsing(cleaned, signal, result.signals, judged, settings.search.mask_width, settings.vet)
         curve = alone(cleaned, others, settings.search.mask_width)
         views = folding.fold(curve, signal, settings.fold, settings.detrend)
         findings: tuple[Finding, ...] = ()
