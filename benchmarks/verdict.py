@@ -377,7 +377,7 @@ def write(cache: Path) -> None:
         "# like planets whatever is asked, intercept, then the weight of each opinion",
         "COMBINED: Mapping[tuple[str, ...], tuple[float, ...]] = {",
         *(f"    {sources!r}: {numbers!r},".replace("'", '"') for sources, numbers in fitted["combined"].items()),
-        "}",
+        "}  # fmt: skip",
         "",
         f"GATE_CAP = {fitted['gate_cap']}  # share of planets among signals of which a gate failed, at most (95 %)",
     ]
