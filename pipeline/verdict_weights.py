@@ -17,10 +17,14 @@ PIXELS: Mapping[str, float] = {
 # for each set of opinions that says something: share of planets that look like none and of others that look
 # like planets whatever is asked, intercept, then the weight of each opinion
 COMBINED: Mapping[tuple[str, ...], tuple[float, ...]] = {
-    ("light curve", "network"): (0.005, 0.016, -1.324, 0.811, 1.342),
-    ("light curve", "pixels", "network"): (0.005, 0.013, -1.306, 0.8, 1.61, 1.338),
-    ("light curve", "network", "false-positive probability"): (0.005, 0.005, -2.099, 0.972, 1.086, 0.163),
-    ("light curve", "pixels", "network", "false-positive probability"): (0.005, 0.005, -2.099, 0.972, 0.003, 1.086, 0.163),
+    ("light curve", "network"):
+        (0.005, 0.016, -1.324, 0.811, 1.342),
+    ("light curve", "pixels", "network"):
+        (0.005, 0.013, -1.306, 0.8, 1.61, 1.338),
+    ("light curve", "network", "false-positive probability"):
+        (0.005, 0.005, -2.099, 0.972, 1.086, 0.163),
+    ("light curve", "pixels", "network", "false-positive probability"):
+        (0.005, 0.005, -2.099, 0.972, 0.003, 1.086, 0.163),
 }  # fmt: skip
 
 GATE_CAP = 0.053  # share of planets among signals of which a gate failed, at most (95 %)
