@@ -376,7 +376,10 @@ def write(cache: Path) -> None:
         "# for each set of opinions that says something: share of planets that look like none and of others that look",
         "# like planets whatever is asked, intercept, then the weight of each opinion",
         "COMBINED: Mapping[tuple[str, ...], tuple[float, ...]] = {",
-        *(f"    {sources!r}:\n        {numbers!r},".replace("'", '"') for sources, numbers in fitted["combined"].items()),
+        *(
+            f"    {sources!r}:\n        {numbers!r},".replace("'", '"')
+            for sources, numbers in fitted["combined"].items()
+        ),
         "}  # fmt: skip",
         "",
         f"GATE_CAP = {fitted['gate_cap']}  # share of planets among signals of which a gate failed, at most (95 %)",
