@@ -63,7 +63,6 @@ if TYPE_CHECKING:
 
 SIGNAL_COLUMNS = {item.name for item in fields(SignalRow)}  # the database keeps less of a signal than the evidence
 NO_FIT = 'fits are switched off: [fit] sampler is "none"'
-PHASES = ("fetch", "clean", "search", "confirm", "fold", "vet", "score", "field", "fit", "validate", "publish")
 
 
 @dataclass(frozen=True, slots=True)

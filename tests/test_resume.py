@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sqlalchemy
 from nursery import digest_sheet
 from small_hunts import (
     Nursery,
@@ -23,7 +24,8 @@ from small_hunts import (
     train_tiny,
 )
 
-from hunter import crew, engine, worker
+from hunter import crew, engine, screen, worker
+from hunter.settings import load
 from pipeline.errors import ArchiveUnavailable
 from state.status import Status
 from state.store import State
@@ -276,7 +278,10 @@ def test_a_new_release_of_a_file_is_hunted_anew(ground, model, fresh, given, nur
     os.utime(file, ns=(1, 1))
     open_queued(make_settings(home, sky, model)).close()
     life = nursery.live(home, given_for(sky, model))
-    assert [phase for phase, _ in life.computed] == [*PHASES, "publish"]
+    computed = [phase for phase, _ in life.computed]
+    assert computed == [*PHASES, "publish"]
+    asked = {"confirm", "fit", "validate"}  # these are switched off here
+    assert computed == [phase for phase in screen.PHASES if phase not in asked]  # what the dashboard lists
     assert faults(home) == []
 
 
@@ -408,3 +413,41 @@ def test_a_second_process_on_the_same_home_is_turned_away(ground, model, tmp_pat
 
 def copy_of(fresh: Path, folder: Path) -> Path:
     return Path(shutil.copytree(fresh, folder / "home"))
+
+
+# ------------------------------------------------------------------------------------------------- the power
+
+
+def test_what_the_record_says_is_on_the_disk_before_it_says_so(fresh, given, monkeypatch, tmp_path):
+    """A kill keeps what the kernel holds, a power cut does not: file, then name, then folder, then the row."""
+    home = copy_of(fresh, tmp_path)
+    kept, synced, named, late, unsynced = os.path.realpath(home) + os.sep, set(), [], [], []
+    sync, replaced = os.fsync, os.replace
+
+    def note_sync(file):
+        sync(file)
+        path = os.readlink(f"/proc/self/fd/{file}")
+        synced.add(path)
+        named[:] = [name for name in named if os.path.dirname(name) != path]
+
+    def note_name(source, target, **more):
+        source, target = os.path.realpath(source), os.path.realpath(target)
+        replaced(source, target, **more)
+        if target.startswith(kept):
+            unsynced.extend({source} - synced)
+            synced.add(target)  # a file is on the disk under whatever name
+            named.append(target)
+
+    def note_commit(connection):
+        late.extend(named)
+
+    monkeypatch.setattr("os.fsync", note_sync)
+    monkeypatch.setattr("os.replace", note_name)
+    monkeypatch.setattr("candidates.plots.draw_sheet", digest_sheet)
+    sqlalchemy.event.listen(sqlalchemy.Engine, "commit", note_commit)
+    try:
+        assert worker.work(load(str(home), given), worker.Duty()) == 1
+    finally:
+        sqlalchemy.event.remove(sqlalchemy.Engine, "commit", note_commit)
+    assert any(path.endswith(".part") and "fold" in path for path in synced)
+    assert (unsynced, late, named) == ([], [], [])

@@ -149,6 +149,7 @@ class Field:
         period = self.case.period * (2.0 if body == "eb2" else 1.0)
         planet = body == "planet"
         e = priors.planet_eccentricity(u[:, 2]) if planet else priors.binary_eccentricity(u[:, 2], period)
+        e = np.minimum(e, 0.999)  # where any two bodies touch, below
         low, high = (priors.TWIN, 1.0) if body == "eb2" else (0.0, priors.TWIN)
 
         # first the size of the body, among those that can make the depth, then how centrally it passes
@@ -177,7 +178,7 @@ class Field:
         central, worth = steer(u[:, 1], self._fitting(ratio, light, reach * distance, along))
         ln_weight = ln_weight + worth + np.log(reach)
         second = share * (ratio / axis) ** 2 if planet else light * other
-        possible &= (1 + ratio < axis * (1 - e)) & np.isfinite(ln_weight) & (e < 1)
+        possible &= (1 + ratio < axis * (1 - e)) & np.isfinite(ln_weight)
         found = np.full(number, -np.inf)
         chosen = np.flatnonzero(possible)
         if not chosen.size:
