@@ -193,6 +193,29 @@ def bins(number: int, tables: Path) -> Iterable[tuple[str, Callable[[], Row]]]:
                     }
 
                 yield f"{case['name']} {draw} {count}", run
+    for name in ("TOI-465, no image", "TOI-4155, no image"):
+        if curve_of(SIGNALS[name], tables).exists():
+            for count in COUNTS:
+
+                def run_real(name: str = name, count: int = count) -> Row:
+                    found, spent = now(
+                        lambda: validate(coarser(real_case(SIGNALS[name], tables), count), NOTHING_REQUIRED)
+                    )
+                    return {"real": name, "bins": count, "fpp": found.fpp, "dex": found.fpp_err_dex, "cpu_s": spent}
+
+                yield f"{name} {count}", run_real
+
+
+def coarser(case: ValidationCase, count: int) -> ValidationCase:
+    """Even bins of what a case has."""
+    edges = np.linspace(case.phase_time.min(), case.phase_time.max(), count + 1)
+    cell = np.clip(np.searchsorted(edges, case.phase_time, side="right") - 1, 0, count - 1)
+    held = np.bincount(cell, minlength=count)
+    used = held > 0
+    mean = [np.bincount(cell, values, count)[used] / held[used] for values in (case.phase_time, case.flux)]
+    err = np.sqrt(np.bincount(cell, case.flux_err**2, count)[used]) / held[used]
+    width = math.hypot(case.exposure, float(edges[1] - edges[0])) if held.max() > 1 else case.exposure
+    return replace(case, phase_time=mean[0], flux=mean[1], flux_err=err, exposure=width)
 
 
 def averaged(case: Row, given: ValidationCase, at: int, draw: int, count: int) -> ValidationCase:
@@ -227,7 +250,11 @@ def bins_told(rows: list[Row]) -> Row:
         return math.log10(coarse / fine) if fine > 1e-6 and coarse > 0 else 0.0
 
     curves: dict[tuple[str, int], dict[int, Row]] = {}
+    folds: dict[str, Row] = {}
     for row in rows:
+        if "real" in row:
+            folds.setdefault(row["real"], {})[str(row["bins"])] = sig(row["fpp"])
+            continue
         curves.setdefault((row["case"], row["draw"]), {})[row["bins"]] = row
     whole = {name: own for name, own in curves.items() if len(own) == len(COUNTS)}
     told: Row = {"light_curves": len(whole)}
@@ -243,6 +270,7 @@ def bins_told(rows: list[Row]) -> Row:
                 "worst": max(dex, key=lambda name: abs(dex[name]))[0],
                 "worst_dex": sig(max(map(abs, dex.values()))),
             }
+    told["fpp_of_real_light"] = folds
     told["curves"] = [
         {"case": case, "draw": draw, "nfpp": {str(n): sig(own[n]["nfpp"]) for n in COUNTS}}
         for (case, draw), own in whole.items()
@@ -993,37 +1021,42 @@ SIGNALS["TOI-465, the crowded field of TOI-4051"] = SIGNALS["TOI-465"] | {"popul
 SIGNALS["TOI-4155, no image"] = SIGNALS["TOI-4155, a star like the Sun"] | {"contrast": None}
 
 
+def curve_of(given: Row, tables: Path) -> Path:
+    return tables / f"TRICERATOPS-plus__{given['curve']}"
+
+
+def real_case(given: Row, tables: Path) -> ValidationCase:
+    text = curve_of(given, tables).read_text().replace(",", " ")
+    time, flux, err = np.array([line.split() for line in text.splitlines()], dtype=float).T
+    out = np.abs(time) > 0.06
+    near = {key: tables / f"TRICERATOPS-plus__{given[key]}" for key in ("contrast", "population") if given.get(key)}
+    return ValidationCase(
+        time,
+        flux / flux[out].mean(),
+        np.maximum(err, float(np.std(flux[out]))),
+        exposure=0.00139,
+        period=given["period"],
+        star=given["star"],
+        population=read_population(near["population"], FIELD) if "population" in near else None,
+        contrast=read_contrast(near["contrast"]) if "contrast" in near else None,
+        distance=given.get("distance"),
+        band=given.get("band", "TESS"),
+    )
+
+
 def real(number: int, tables: Path) -> Iterable[tuple[str, Callable[[], Row]]]:
     """Folded light curves, contrast curves and TRILEGAL tables of real stars, read as a hunt reads them."""
     for name, given in list(SIGNALS.items())[:number]:
-        path = tables / f"TRICERATOPS-plus__{given['curve']}"
-        if not path.exists():
-            print(f"{name}: no {path}")
+        if not curve_of(given, tables).exists():
+            print(f"{name}: no {curve_of(given, tables)}")
             continue
 
-        def run(name: str = name, given: Row = given, path: Path = path) -> Row:
-            text = path.read_text().replace(",", " ")
-            time, flux, err = np.array([line.split() for line in text.splitlines()], dtype=float).T
-            out = np.abs(time) > 0.06
-            near = {
-                key: tables / f"TRICERATOPS-plus__{given[key]}" for key in ("contrast", "population") if given.get(key)
-            }
-            case = ValidationCase(
-                time,
-                flux / flux[out].mean(),
-                np.maximum(err, float(np.std(flux[out]))),
-                exposure=0.00139,
-                period=given["period"],
-                star=given["star"],
-                population=read_population(near["population"], FIELD) if "population" in near else None,
-                contrast=read_contrast(near["contrast"]) if "contrast" in near else None,
-                distance=given.get("distance"),
-                band=given.get("band", "TESS"),
-            )
+        def run(name: str = name, given: Row = given) -> Row:
+            case = real_case(given, tables)
             found, spent = now(lambda: validate(case, NOTHING_REQUIRED))
             return {
                 "signal": name,
-                "points": int(time.size),
+                "points": int(case.flux.size),
                 "population": found.inputs["population"],
                 "contrast": found.inputs["contrast_curve"],
                 "status": found.status,

@@ -229,24 +229,42 @@ def sure(**changes):
 
 def test_no_band_is_given_across_a_threshold():
     case = planet_case(neighbours=(NEAR,), offset=ON_TARGET)
-    assert _judged(sure(), case, FAST, ()).band == "validated"
+    assert _judged(sure(), case, FAST, ())[0].band == "validated"
     for changes in ({"fpp_interval": (0.012, 0.02)}, {"nfpp_interval": (5e-4, 2e-3)}):
-        found = _judged(sure(**changes), case, FAST, ())
+        found, _ = _judged(sure(**changes), case, FAST, ())
         assert (found.status, found.band) == ("not_decided", "not_decided")
         assert "Monte Carlo" in found.reason
-    assert _judged(sure(), case, FAST, ("BEB",)).band == "not_decided"
+    found, doubtful = _judged(sure(), case, FAST, ("BEB",))
+    assert (found.band, doubtful) == ("not_decided", ["BEB"])
+
+
+def test_where_only_samples_are_in_the_way_those_scenarios_get_more(monkeypatch, planet):
+    case, _ = planet
+    strict = replace(FAST, least_effective=50)
+    longer = validate(case, strict)
+    unknown = validate(replace(case, offset=None), strict)  # no number of samples makes up for a place
+    monkeypatch.setattr("pipeline.validation.engine.LOOKS", ())
+    once = validate(case, strict)
+    assert unknown.scenarios == validate(replace(case, offset=None), strict).scenarios
+    assert (once.band, longer.band) == ("not_decided", "validated")
+    samples = {one.name: one.samples for one in once.scenarios}
+    again = [one for one in longer.scenarios if one.samples > samples[one.name]]
+    assert again
+    assert again != list(longer.scenarios)
+    assert longer.fpp_err_dex < once.fpp_err_dex
 
 
 def test_removing_an_input_never_makes_the_band_better():
     case = planet_case(neighbours=(NEAR,), offset=ON_TARGET)
     for missing in ({"neighbours": None}, {"offset": None}, {"secondary_depth": None}):
-        found = _judged(sure(), replace(case, **missing), FAST, ())
+        found, doubtful = _judged(sure(), replace(case, **missing), FAST, ("BEB",))
+        assert not doubtful  # it can't be helped by samples
         assert found.band == "not_decided", missing
     for missing in ({"mass": None}, {"radius": None}, {"tmag": None}):
-        found = _judged(sure(), replace(case, star=replace(SUN, **missing)), FAST, ())
+        found, _ = _judged(sure(), replace(case, star=replace(SUN, **missing)), FAST, ())
         assert (found.status, found.band) == ("out_of_domain", None), missing
-    assert _judged(sure(), replace(case, star=replace(SUN, logg=3.2)), FAST, ()).status == "out_of_domain"
-    giant = _judged(replace(sure(), planet_radius=9.0), case, FAST, ())
+    assert _judged(sure(), replace(case, star=replace(SUN, logg=3.2)), FAST, ())[0].status == "out_of_domain"
+    giant, _ = _judged(replace(sure(), planet_radius=9.0), case, FAST, ())
     assert (giant.status, giant.band, giant.fpp) == ("out_of_domain", None, 0.004)
 
 

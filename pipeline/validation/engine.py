@@ -13,11 +13,13 @@ from pipeline.validation.evidence import Integral, integrate
 from pipeline.validation.light import Folded
 from pipeline.validation.scenarios import Field, Setting
 
-VERSION = 5
+VERSION = 6
 PLANET = ("planet",)
 NEARBY = ("neb", "ntp")
 REDRAWS = 2000  # of all evidences within their errors
 LEADING = 0.01  # of the probability, or of what decides a band: below it a scenario may have few samples
+LOOKS = (4, 12)  # times as many samples for the scenarios that stand in the way of a band
+BLURRED = 3  # of the scenarios that make a probability uncertain, those that do most
 HOPELESS = 20.0  # in ln evidence below the best: such a scenario is not looked at further
 
 
@@ -35,6 +37,10 @@ def validate(case: ValidationCase, settings: ValidateSettings = ValidateSettings
         FPP = 1 - (TP + PTP + DTP), NFPP the sum over the resolved neighbours, of the scenarios' shares of all evidence
         (Giacalone & Dressing 2021). No band is given where the Monte Carlo error straddles a threshold, where a
         leading scenario rests on few samples, outside the method's domain, or where something required is not known.
+
+    Notes
+    -----
+    Where only the samples are in the way, the scenarios that are get ``LOOKS`` times as many, by turns.
     """
     if settings.method == "none":
         return Validation("not_run", 'not asked for: [validate] method is "none"', None)
@@ -48,6 +54,7 @@ def validate(case: ValidationCase, settings: ValidateSettings = ValidateSettings
     background = None if star.tmag is None else unresolved.Background.of(population, star.tmag)
     room = unresolved.Room.of(case.curves, star.mass or 1.0, distance)
     field = Field(case, folded, room, background)
+    inputs = _inputs(case, settings, population, distance)
     found: list[tuple[Setting, Integral]] = []
     best = -math.inf
     for number, one in enumerate(field.all()):
@@ -57,12 +64,37 @@ def validate(case: ValidationCase, settings: ValidateSettings = ValidateSettings
         )
         best = max(best, integral.ln_evidence + one.ln_factor)
         found.append((one, integral))
-    inputs = _inputs(case, settings, population, distance)
     if not math.isfinite(best):
         return Validation("failed", "no scenario explains the light curve", None, inputs=inputs)
+    result, doubtful = _weighed(field, found, settings, inputs)
+    for look, longer in enumerate(LOOKS, start=1):
+        if not doubtful:
+            break
+        for number, (one, _) in enumerate(found):
+            if one.name in doubtful:
+                random = np.random.default_rng([settings.seed, number, look])
+                others = max(other.ln_evidence + it.ln_factor for it, other in found if it is not one)
+                again = integrate(
+                    one.ln_likelihood,
+                    one.dimensions,
+                    longer * settings.samples,
+                    random,
+                    others - HOPELESS - one.ln_factor,
+                    settings.least_effective,
+                )
+                found[number] = (one, again)
+        result, doubtful = _weighed(field, found, settings, inputs)
+    return result
+
+
+def _weighed(
+    field: Field, found: Sequence[tuple[Setting, Integral]], settings: ValidateSettings, inputs: dict[str, object]
+) -> tuple[Validation, list[str]]:
+    """What the evidences come to, and which scenarios would have to be known better for a band."""
+    case = field.case
     ln_z = np.array([integral.ln_evidence + one.ln_factor for one, integral in found])
     err = np.array([integral.err if math.isfinite(integral.err) else 0.0 for _, integral in found])
-    share = _shares(ln_z)
+    best, share = float(ln_z.max()), _shares(ln_z)
     scenarios = tuple(
         Scenario(
             one.name,
@@ -150,8 +182,10 @@ def _told(share: Floats, redrawn: Floats, chosen: np.ndarray) -> tuple[float, tu
     return value, (low, high), 0.5 * math.log10(high / low) if low > 0 else None
 
 
-def _judged(result: Validation, case: ValidationCase, settings: ValidateSettings, lost: Sequence[str]) -> Validation:
-    """Give a band where one can be given."""
+def _judged(
+    result: Validation, case: ValidationCase, settings: ValidateSettings, lost: Sequence[str]
+) -> tuple[Validation, list[str]]:
+    """Give a band where one can be given; else say which scenarios are in the way, if more samples would help."""
     star = case.star
     outside = []
     if not (star.radius and star.mass and star.radius > 0 and star.mass > 0):
@@ -167,21 +201,27 @@ def _judged(result: Validation, case: ValidationCase, settings: ValidateSettings
             f"out_of_domain: {radius:.1f} Earth radii, the method was made up to {settings.largest_planet:g}"
         )
     if outside:
-        return replace(result, status="out_of_domain", reason="; ".join(outside))
+        return replace(result, status="out_of_domain", reason="; ".join(outside)), []
+    undecided = replace(result, status="not_decided", band="not_decided")
     missing = _missing(case, settings)
     if missing:
-        return replace(result, status="not_decided", reason=missing, band="not_decided")
-    few = f"not all ways found to make the dip: {', '.join(lost[:4])}" if lost else _few(result, settings)
-    if few:
-        return replace(result, status="not_decided", reason=few, band="not_decided")
+        return replace(undecided, reason=missing), []
+    thin = _thin(result, settings)
+    doubtful = [*lost, *(one.name for one in thin)]
+    if lost:
+        return replace(undecided, reason=f"not all ways found to make the dip: {', '.join(lost[:4])}"), doubtful
+    if thin:
+        told = ", ".join(f"{one.name} ({one.effective_samples:.0f})" for one in thin[:4])
+        reason = f"few effective samples: {told}; {settings.least_effective:g} are needed"
+        return replace(undecided, reason=reason), doubtful
     assert result.fpp_interval is not None
     assert result.nfpp_interval is not None
     corners = {band_of(f, n, settings) for f in result.fpp_interval for n in result.nfpp_interval}
     if len(corners) > 1:
         reason = f"the Monte Carlo error leaves {' and '.join(sorted(corners))} possible: more samples would tell"
-        return replace(result, status="not_decided", reason=reason, band="not_decided")
-    band = corners.pop()
-    return replace(result, band=band)
+        blurred = sorted(result.scenarios, key=lambda one: -one.probability * (one.ln_evidence_err or 0.0))
+        return replace(undecided, reason=reason), [one.name for one in blurred[:BLURRED]]
+    return replace(result, band=corners.pop()), []
 
 
 def _missing(case: ValidationCase, settings: ValidateSettings) -> str:
@@ -196,21 +236,17 @@ def _missing(case: ValidationCase, settings: ValidateSettings) -> str:
     return "; ".join(said)
 
 
-def _few(result: Validation, settings: ValidateSettings) -> str:
-    """Which leading scenarios rest on too few samples."""
+def _thin(result: Validation, settings: ValidateSettings) -> Sequence[Scenario]:
+    """Leading scenarios that rest on too few samples."""
     assert result.fpp is not None
     false = max(result.fpp, 1e-300)
-    thin: Sequence[Scenario] = [
+    return [
         one
         for one in result.scenarios
         if one.effective_samples < settings.least_effective
         and (one.probability > LEADING if one.kind in PLANET else one.probability > 0.1 * min(false, 1.0))
         and one.probability > LEADING * settings.validated_nfpp
     ]
-    if not thin:
-        return ""
-    told = ", ".join(f"{one.name} ({one.effective_samples:.0f})" for one in thin[:4])
-    return f"few effective samples: {told}; {settings.least_effective:g} are needed"
 
 
 def _inputs(

@@ -83,6 +83,7 @@ def integrate(
     samples: int,
     random: np.random.Generator,
     hopeless: float = -math.inf,
+    few: float = FEW,
 ) -> Integral:
     """Integrate a likelihood over standard normal deviates.
 
@@ -95,6 +96,8 @@ def integrate(
     random : Generator
     hopeless : float
         Where the rounds show an evidence below this, they are all that is done.
+    few : float
+        Another proposal is learned where fewer effective draws come from the last.
 
     Returns
     -------
@@ -126,9 +129,9 @@ def integrate(
             pool.add(samples, proposal, random)
             x, ln_l, prior = (values[-samples:] for values in (pool.x, pool.ln_l, pool.ln_prior))
             whole = _estimate(x, ln_l + prior - proposal.ln_density(x))
-            if whole.effective >= FEW:
+            if whole.effective >= few:
                 break
-        else:  # neither what was sought with nor what was found can be relied on
+        if whole.effective < FEW:  # neither what was sought with nor what was found can be relied on
             possible = max(possible, sought)
     return replace(whole, possible=possible)
 
