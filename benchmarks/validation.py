@@ -45,6 +45,7 @@ from pipeline.validation import (
     Neighbour,
     Population,
     ValidateSettings,
+    Validation,
     ValidationCase,
     band_of,
     priors,
@@ -944,22 +945,39 @@ def binaries(number: int, tables: Path) -> Iterable[tuple[str, Callable[[], Row]
             share = float(rng.choice([0.0, 0.0, 0.1, 0.25, 0.5]))
             seed = int(rng.integers(1 << 30))
 
-            def late(cycle: np.ndarray) -> np.ndarray:
-                return share * duration * lateness("sine", cycle, np.random.default_rng(seed))
+            snr, noise = float(np.exp(rng.uniform(math.log(3), math.log(20)))), rng.bit_generator.state
 
-            case, _ = observed(
-                rng, light, found_period, duration, float(np.exp(rng.uniform(math.log(3), math.log(20)))), late
-            )
+            def seen(share: float) -> Case:
+                """With the same noise, whatever the share."""
+                rng.bit_generator.state = noise
+                return observed(
+                    rng,
+                    light,
+                    found_period,
+                    duration,
+                    snr,
+                    lambda cycle: share * duration * lateness("sine", cycle, np.random.default_rng(seed)),
+                )[0]
+
+            def weighed(case: Case, time: np.ndarray) -> Validation:
+                return validate(to_validate(case, time, duration), replace(NOTHING_REQUIRED, samples=SAMPLES))
+
+            case = seen(share)
             found = realign(case)
             row: Row = {"kind": kind, "share": share, "moved": found.moved, "reason": found.reason}
             if found.moved:  # what is left as it is cannot be rescued
-                quick = replace(NOTHING_REQUIRED, samples=SAMPLES)
-                moved = row["fpp_moved"] = validate(to_validate(case, found.time, duration), quick).fpp
-                if moved is not None and moved < 0.5:  # nor what is a false positive in line
-                    row["fpp"] = validate(to_validate(case, case.light_curve.time, duration), quick).fpp
+                moved = weighed(case, found.time)
+                row |= {"fpp_moved": moved.fpp, "band_moved": moved.band, "planet_radius": moved.planet_radius}
+                if moved.fpp is not None and moved.fpp < 0.5:  # nor what is a false positive in line
+                    steady = seen(0.0)
+                    row["fpp"] = weighed(case, case.light_curve.time).fpp
+                    row["fpp_in_step"] = weighed(steady, steady.light_curve.time).fpp
             return row
 
         yield f"binary {at}", run
+
+
+PLANETS = ("validated", "likely_planet")
 
 
 def binaries_told(rows: list[Row]) -> Row:
@@ -981,6 +999,7 @@ def binaries_told(rows: list[Row]) -> Row:
     return {
         "binaries": len(rows),
         "rescued": sum(map(rescued, rows)),
+        "rescued_with_a_planets_band": sum(rescued(row) and row["band_moved"] in PLANETS for row in rows),
         "left_as_two_eclipses": sum("twice the period" in row["reason"] for row in rows),
         "kinds": kinds,
         "those": [row for row in rows if rescued(row)],
