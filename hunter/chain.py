@@ -375,6 +375,8 @@ def conclude(
             if tools.name_taken(name, claim.id):
                 sectors = [product.sector for product in cleaned[claim.id, 0].get().products if product.sector]
                 name = candidate_name(target, signal, sector=min(sectors, default=0))
+            nearby = surroundings[item].get()
+            fitted = fits[item].get().undiluted(nearby.light) if item in fits else None
             evidence = build_evidence(
                 target=target,
                 cleaned=cleaned[claim.id, 0].get(),
@@ -385,14 +387,14 @@ def conclude(
                 score=scores[item].get(),
                 run=run_block(tools, settings, memory, claim),
                 name=name,
-                fit=fit_block(fits[item].get() if item in fits else NO_FIT),
+                fit=fit_block(fitted or NO_FIT),
                 known=known_block(settings, target, signal, tools.now()),
                 confirmation=confirmations[item].get() if item in confirmations else None,
                 explanation=explanation(
                     tools.model.load(),
                     inputs_of(curve, views[item].get(), signal, target.star, findings[item].get()),
                 ),
-                surroundings=surroundings[item].get(),
+                surroundings=nearby,
                 validation=validations[item].get() if item in validations else None,
                 portrait=portrait(curve, views[item].get(), signal, target.star, settings.vet),
                 vet=settings.vet,
@@ -404,10 +406,10 @@ def conclude(
                 cleaned[claim.id, 0].get(),
                 result,
                 views[item].get(),
-                surroundings[item].get(),
+                nearby,
                 f"{claim.id}-{claim.token}",
                 tools.step,
-                fits[item].get() if item in fits else None,
+                fitted,
             )
             unfinished.callback(pages.discard)
             staged.append(pages)

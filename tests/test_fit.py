@@ -17,14 +17,16 @@ from hunter.checkpoints import decode, encode
 from hunter.notebooks import FileNotebook
 from pipeline import fit as fitting
 from pipeline.clean import DetrendSettings
-from pipeline.fit import FitSettings, folding, sampler
+from pipeline.contamination import contamination
+from pipeline.fit import FitSettings, TransitFit, folding, sampler
 from pipeline.fit.fitting import UNITS, believe, derive, natural, prepare
 from pipeline.fit.likelihood import Posterior
 from pipeline.fit.model import Shapes, mean_dim
 from pipeline.fit.phase_curve import phase_curve
 from pipeline.fit.priors import DURATION, EPOCH, PERIOD, RATIO, U1, U2, WHITE
+from pipeline.fit.result import Estimate
 from pipeline.fold import fold
-from pipeline.types import CleanedLightCurve, LightCurve, Star, TransitSignal
+from pipeline.types import CleanedLightCurve, LightCurve, Star, Target, TransitSignal
 from pipeline.vet import VetSettings
 from pipeline.vetting.case import Case
 
@@ -242,6 +244,26 @@ def test_without_a_star_what_needs_it_is_left_out_with_a_reason():
     # errors in the limit of small ones: those of the star alone
     assert np.std(radius) / np.mean(radius) == pytest.approx(0.06, rel=0.02)
     assert np.std(found["axis_au"][1]) / np.mean(found["axis_au"][1]) == pytest.approx(0.12 / 3, rel=0.02)
+
+
+def test_the_light_of_other_stars_makes_the_planet_larger_and_the_method_says_so():
+    radius, ratio = (Estimate("", *numbers, 900.0, 1.0) for numbers in ((2.0, 0.2, 0.3), (0.02, 0.001, 0.001)))
+    found = TransitFit(
+        "done", None, "a method", parameters={"radius_ratio": ratio}, derived={"planet_radius_earth": radius}
+    )
+    star = Target("TIC", "1", SUN)
+    _, light = contamination(star, 4e-4, "SAP_FLUX", ratio=0.21)
+    grown = found.undiluted(light)
+    told = grown.derived["planet_radius_earth"]
+    assert (told.median, told.minus, told.plus) == pytest.approx((2.2, 0.22, 0.33))
+    assert grown.parameters == found.parameters
+    assert "times 1.1000" in grown.method
+    assert "82.6% of the light" in grown.method
+    _, before = contamination(star, 4e-4, "PDCSAP_FLUX", ratio=0.21)  # its makers took that light off
+    assert found.undiluted(before) is found
+    assert found.undiluted(None) is found
+    unconverged = TransitFit("not_converged", "too short")
+    assert unconverged.undiluted(light) is unconverged
 
 
 def tides(time, period, epoch):

@@ -1,8 +1,11 @@
 """What a fit says."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from pipeline.contamination import Contamination
 from pipeline.types import Floats
+
+RADIUS = "planet_radius_earth"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,27 @@ class TransitFit:
     names: tuple[str, ...] = ()  # columns of the draws, as in ``parameters``
     draws: Floats | None = None  # (n, d) of the posterior
     curve: Curve | None = None
+
+    def undiluted(self, light: Contamination | None) -> "TransitFit":
+        """With the planet's radius as it is once the light of other stars is taken off, and the method saying so.
+
+        Parameters
+        ----------
+        light : Contamination or None
+            Where its makers took that light off the light curve, or nobody weighed it, nothing changes.
+
+        Notes
+        -----
+        The depth is diluted by the target's share of the light, so the radius grows by the root of its inverse; ratio,
+        depth and shape stay those of the light curve. The share is taken as known: its error is not in the radius's.
+        """
+        radius = self.derived.get(RADIUS)
+        if light is None or radius is None or light.radius_factor == 1:
+            return self
+        by = light.radius_factor
+        grown = replace(radius, median=by * radius.median, minus=by * radius.minus, plus=by * radius.plus)
+        said = f"planet radius times {by:.4f}, as {light.fraction:.1%} of the light is the target's ({light.source})"
+        return replace(self, derived=self.derived | {RADIUS: grown}, method=f"{self.method}; {said}")
 
 
 NOUNS = (Estimate, TransitTime, Curve, TransitFit)  # what a checkpoint may hold of it
