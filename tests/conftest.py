@@ -45,7 +45,7 @@ LONG = (
     "test_training",
     "test_bench",
     "test_kernels",
-    "test_candidates",
+    "test_sheet",
 )
 
 
@@ -70,6 +70,34 @@ def mast(clock):
 
     with archive(clock) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def sky():
+    """One star with transits and what the phases say of it."""
+    from candidate_sky import make_sky
+
+    return make_sky()
+
+
+@pytest.fixture(scope="session")
+def evidence(sky):
+    from candidate_sky import evidence_of
+
+    return evidence_of(sky)
+
+
+@pytest.fixture(scope="session")
+def drawn(sky, evidence):
+    """The sheet of that candidate, as PNG and PDF."""
+    from candidates.plots import draw_sheet
+
+    return draw_sheet(evidence, sky.cleaned, sky.result, sky.views)
+
+
+@pytest.fixture(scope="session")
+def sheet(drawn):
+    return drawn.png
 
 
 @pytest.fixture

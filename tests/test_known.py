@@ -4,8 +4,8 @@ import json
 import os
 
 import pytest
+from candidate_sky import evidence_of, make_sky
 from loopback import open_shelf
-from test_candidates import evidence_of, make_sky
 from test_catalogues import TOI_HEAD, archive_at
 
 from candidates.page import render_page

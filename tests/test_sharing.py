@@ -125,7 +125,7 @@ def test_signals_without_a_detector_and_harmonics_are_not_compared(hunt):
 
 
 def test_the_chain_records_which_detectors_saw_a_star():
-    from test_candidates import make_sky
+    from candidate_sky import make_sky
 
     from hunter.chain import signal_row
 
