@@ -32,15 +32,20 @@ def red_noise(time: np.ndarray, hours: float, rng: np.random.Generator) -> np.nd
 
 
 def lateness(kind: str, cycle: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Of unit semi-amplitude."""
-    x = cycle - cycle.min()
+    """Of unit semi-amplitude (the root of two times its rms) about the ephemeris that fits it best.
+
+    A long wave is mostly another period, which the search would have found.
+    """
+    each, place = np.unique(cycle, return_inverse=True)
+    x = each - each.min()
     if kind == "parabola":
-        u = 2 * x / max(x.max(), 1) - 1
-        return np.asarray(2 * (u**2 - 0.5))
-    if kind == "random":
-        each = rng.standard_normal(int(x.max()) + 1)
-        return np.asarray(each[x.astype(int)] / math.sqrt(2))
-    return np.asarray(np.sin(2 * math.pi * x / rng.uniform(5, 25) + rng.uniform(0, 2 * math.pi)))
+        late = (2 * x / max(x.max(), 1) - 1) ** 2
+    elif kind == "random":
+        late = rng.standard_normal(int(x.max()) + 1)[x.astype(int)]
+    else:
+        late = np.sin(2 * math.pi * x / rng.uniform(5, 25) + rng.uniform(0, 2 * math.pi))
+    late = late - np.polyval(np.polyfit(x, late, 1), x)
+    return np.asarray((late / (math.sqrt(2) * late.std()))[place])
 
 
 def observed(
