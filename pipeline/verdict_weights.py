@@ -22,9 +22,9 @@ COMBINED: Mapping[tuple[str, ...], tuple[float, ...]] = {
     ("light curve", "pixels", "network"):
         (0.005, 0.013, -1.306, 0.8, 1.61, 1.338),
     ("light curve", "network", "false-positive probability"):
-        (0.005, 0.005, -2.099, 0.972, 1.086, 0.163),
+        (0.005, 0.005, -2.34, 0.874, 1.045, 0.34),
     ("light curve", "pixels", "network", "false-positive probability"):
-        (0.005, 0.005, -2.099, 0.972, 0.003, 1.086, 0.163),
+        (0.005, 0.005, -2.34, 0.874, 0.001, 1.045, 0.34),
 }  # fmt: skip
 
 GATE_CAP = 0.053  # share of planets among signals of which a gate failed, at most (95 %)
