@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from candidates.quantities import decimals_for
 from candidates.wording import significant
 
 if TYPE_CHECKING:
@@ -59,11 +60,7 @@ def fit_block(found: "TransitFit | str") -> dict[str, Any]:
 def with_errors(value: Mapping[str, Any]) -> str:
     """``2.674 +0.053 −0.050 hours``: two digits of the smaller error."""
     minus, plus = value["minus"], value["plus"]
-    smaller = min(minus, plus)
-    places = 4
-    if smaller > 0:
-        # digits after the point that show two of the error
-        places = max(0, 2 - len(f"{smaller:.0f}") if smaller >= 1 else int(f"{smaller:.1e}".split("e-")[1]) + 1)
+    places = decimals_for(min(minus, plus), 4)
     middle = f"{value['median']:.{places}f}"
     return f"{middle} +{plus:.{places}f} −{minus:.{places}f} {value['unit']}".rstrip().replace("-", "−")
 

@@ -5,6 +5,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from candidates.quantities import decimals_for
+
 SYMBOLS = {"pass": ("✓", "PASS"), "fail": ("✗", "FAIL"), "not_run": ("–", "NOT RUN"), "error": ("!", "ERROR")}
 UNKNOWN = "unknown"
 LEAST_FALSE_ALARM = 1e-9  # a smaller false-alarm probability is not told as a number
@@ -82,18 +84,13 @@ MAX_FILES = 6  # data files named one by one on the sheet
 Document = Mapping[str, Any]
 
 
-def decimals_of(error: float) -> int:
-    """Decimals that show two digits of the error."""
-    return max(0, 1 - math.floor(math.log10(error)))
-
-
 def measured(value: float | None, error: float | None, unit: str = "", digits: int = 4) -> str:
     """A value with its error and unit: ``1234 ± 56 ppm``; the error decides the digits where there is one."""
     tail = f" {unit}" if unit else ""
     if value is None:
         return UNKNOWN
     if error is not None and error > 0 and math.isfinite(error):
-        places = min(decimals_of(error), 12)
+        places = decimals_for(error, 0)
         return f"{value:.{places}f} ± {error:.{places}f}{tail}"
     return f"{significant(value, digits)}{tail}"
 

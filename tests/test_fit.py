@@ -219,6 +219,8 @@ def test_its_block_has_rows_with_both_errors(fitted):
     assert with_errors(told) == "2.674 +0.053 −0.050 hours"
     assert with_errors(told | {"median": 4217.3, "minus": 132.6, "plus": 140.1, "unit": "ppm"}) == "4217 +140 −133 ppm"
     assert with_errors(told | {"median": 53.71, "minus": 1.6, "plus": 3.4}) == "53.7 +3.4 −1.6 hours"
+    assert with_errors(told | {"median": 87.1, "minus": 0.996, "plus": 1.2}) == "87.1 +1.2 −1.0 hours"  # HAT-P-7 b
+    assert with_errors(told | {"median": 88.0, "minus": 0.0, "plus": 1.2}) == "88.0000 +1.2000 −0.0000 hours"
 
 
 def test_a_chain_that_has_not_converged_shows_no_errors():

@@ -13,7 +13,7 @@ from pipeline.fold import fold
 from pipeline.simulate.eclipses import DetachedBinary, Orbit, Planet, binary_light, planet_light
 from pipeline.types import CleanedLightCurve, LightCurve, TransitSignal
 from pipeline.validation import Validation, ValidationCase, validate
-from pipeline.validation.realign import realign
+from pipeline.validation.realign import Realigned, realign
 from pipeline.vet import VetSettings
 from pipeline.vetting import transits
 from pipeline.vetting.case import Case
@@ -76,11 +76,13 @@ def observed(
     return Case(cleaned, fold(cleaned, signal), signal, SUN, VetSettings()), white
 
 
-def to_validate(case: Case, time: np.ndarray, width: float) -> ValidationCase:
-    """The fold of a light curve, given the times of its cadences."""
+def to_validate(case: Case, width: float, line: Realigned | None = None) -> ValidationCase:
+    """The fold of a light curve, its transits put back in line or as they came."""
     signal, curve = case.signal, case.light_curve
     reach = min(1.5 * width, 0.4 * signal.period)
-    centre = case.shape.centre if case.shape is not None and time is curve.time else 0.0
+    time, centre = curve.time, 0.0 if case.shape is None else case.shape.centre
+    if line is not None and line.moved:
+        time, centre = line.time, 0.0
     since = phase(time - centre, signal.period, signal.epoch) * signal.period
     near = np.abs(since) < reach
     count = 96
@@ -97,7 +99,7 @@ def to_validate(case: Case, time: np.ndarray, width: float) -> ValidationCase:
         (np.bincount(cell, since[near], count)[used] / held[used]),
         (np.bincount(cell, curve.flux[near], count)[used] / held[used]) / level,
         factor * white / np.sqrt(held[used]),
-        math.hypot(MINUTES / 1440, 2 * reach / count),
+        math.hypot(MINUTES / 1440, 2 * reach / count, 0.0 if line is None else line.blur),
         signal.period,
         SUN,
         1.0,
@@ -173,8 +175,8 @@ def ttv(number: int, tables: Path) -> Pieces:
                 case, _ = observed(np.random.default_rng([at, 7]), light, period, duration, snr, late)
                 found, spent = now(lambda: realign(case))
                 quick = replace(NOTHING_REQUIRED, samples=SAMPLES)
-                linear = validate(to_validate(case, case.light_curve.time, duration), quick)
-                moved = validate(to_validate(case, found.time, duration), quick) if found.moved else linear
+                linear = validate(to_validate(case, duration), quick)
+                moved = validate(to_validate(case, duration, found), quick) if found.moved else linear
                 return {
                     "planet": at,
                     "kind": kind,
@@ -184,6 +186,7 @@ def ttv(number: int, tables: Path) -> Pieces:
                     "cpu_s": spent,
                     "moved": found.moved,
                     "measured": found.share,
+                    "blur": found.blur / duration,
                     "ln_odds": found.ln_odds,
                     "fpp_linear": linear.fpp,
                     "fpp": moved.fpp,
@@ -272,19 +275,19 @@ def binaries(number: int, tables: Path) -> Pieces:
                     lambda cycle: share * duration * lateness("sine", cycle, np.random.default_rng(seed)),
                 )[0]
 
-            def weighed(case: Case, time: np.ndarray) -> Validation:
-                return validate(to_validate(case, time, duration), replace(NOTHING_REQUIRED, samples=SAMPLES))
+            def weighed(case: Case, line: Realigned | None = None) -> Validation:
+                return validate(to_validate(case, duration, line), replace(NOTHING_REQUIRED, samples=SAMPLES))
 
             case = seen(share)
             found = realign(case)
             row: Row = {"kind": kind, "share": share, "moved": found.moved, "reason": found.reason}
             if found.moved:  # what is left as it is cannot be rescued
-                moved = weighed(case, found.time)
+                moved = weighed(case, found)
                 row |= {"fpp_moved": moved.fpp, "band_moved": moved.band, "planet_radius": moved.planet_radius}
                 if moved.fpp is not None and moved.fpp < 0.5:  # nor what is a false positive in line
                     steady = seen(0.0)
-                    row["fpp"] = weighed(case, case.light_curve.time).fpp
-                    row["fpp_in_step"] = weighed(steady, steady.light_curve.time).fpp
+                    row["fpp"] = weighed(case).fpp
+                    row["fpp_in_step"] = weighed(steady).fpp
             return row
 
         yield f"binary {at}", run

@@ -140,7 +140,7 @@ def case_of(
         phase_time=since[near],
         flux=1 - raw * (1 - flux),
         flux_err=np.full(flux.size, max(raw * white * math.sqrt(red), 1e-9)),
-        exposure=float(np.median(case.cleaned.exposure)),
+        exposure=math.hypot(float(np.median(case.cleaned.exposure)), 0.0 if line is None else line.blur),
         period=signal.period,
         star=case.star.with_mass(),
         host_share=1.0 if light is None else min(light.fraction, 1.0),

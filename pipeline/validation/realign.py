@@ -62,6 +62,11 @@ class Realigned:
         return None if self.amplitude is None or not self.duration else self.amplitude / self.duration
 
     @property
+    def blur(self) -> float:
+        """Days over which the fold is smeared, as a box, since each lateness is known no better than its error."""
+        return math.sqrt(12 * float(np.mean(self.late_err**2))) if self.moved else 0.0
+
+    @property
     def minutes(self) -> float | None:
         return None if self.amplitude is None else 1440 * self.amplitude
 
