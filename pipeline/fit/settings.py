@@ -14,7 +14,7 @@ class FitSettings:
     walkers: Annotated[int, Interval(ge=18, le=512)] = 32  # of each ensemble
     ensembles: Annotated[int, Interval(ge=2, le=8)] = 2  # independent of each other, compared at the end
     block: Annotated[int, Interval(ge=20, le=10_000)] = 300  # steps between two looks at the convergence
-    max_steps: Annotated[int, Ge(100)] = 12_000  # of each ensemble; a chain that needs more is not converged
+    max_steps: Annotated[int, Ge(100)] = 10_000  # of each ensemble; a chain that needs more is not converged
     lengths: Annotated[float, Gt(0)] = 50.0  # autocorrelation times that a chain must hold after its burn-in
     drift: Annotated[float, Gt(0)] = 0.1  # posterior sigmas between the means of both halves, at most
     split_r_hat: Annotated[float, Gt(1)] = 1.01  # of the halves of the ensembles, at most
