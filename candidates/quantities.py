@@ -134,7 +134,7 @@ def planet_probabilities(document: Document) -> dict[str, Any]:
 
 def decimals_for(error: float | None, fallback: int, most: int = 12) -> int:
     """Decimals that show two digits of an error, as many as ``most``; ``fallback`` without one."""
-    if error is None or not error > 0:
+    if error is None or not 0 < error < math.inf:
         return fallback
     # an error of 0.0996 is shown as 0.10: the digits are counted after rounding to two
     return min(max(0, 1 - math.floor(math.log10(float(f"{error:.1e}")))), most)

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from boundaries import Stop, boundaries, stop_at
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,29 +18,6 @@ from candidates.files import MAX_NAME, safe_name, write_durably, write_synced
 from candidates.rows import complete, ranked, row_of_record
 
 ANY_TEXT = st.text(min_size=1, max_size=300)
-
-
-class Stop(Exception):
-    """Raised by a step at the boundary where a crash is rehearsed."""
-
-
-def boundaries(act) -> list[str]:
-    """The boundaries that an act passes."""
-    passed: list[str] = []
-    act(passed.append)
-    return passed
-
-
-def stop_at(number: int):
-    """A step that raises at the boundary of that number, from 0."""
-    left = [number]
-
-    def step(boundary: str) -> None:
-        if left[0] == 0:
-            raise Stop(boundary)
-        left[0] -= 1
-
-    return step
 
 
 def test_a_durable_write_leaves_the_old_file_or_the_new_one_at_every_boundary(tmp_path):

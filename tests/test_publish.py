@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from boundaries import Stop, stop_at
 
 from candidates import publish
 from candidates.reading import parse, validate
@@ -14,21 +15,6 @@ from candidates.reading import parse, validate
 CONTENTS = {kind: kind.encode() * 400 for kind in publish.KINDS}
 NEWER = {kind: kind.upper().encode() * 400 for kind in publish.KINDS}
 NAME = "TIC_261136679_p3.123457"
-
-
-class Stop(Exception):
-    """Raised by a step at the boundary where a failure is rehearsed."""
-
-
-def stop_at(number: int):
-    left = [number]
-
-    def step(boundary: str) -> None:
-        if left[0] == 0:
-            raise Stop(boundary)
-        left[0] -= 1
-
-    return step
 
 
 def contents_of(folder: Path, name: str = NAME) -> dict[str, bytes]:

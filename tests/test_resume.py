@@ -421,7 +421,7 @@ def copy_of(fresh: Path, folder: Path) -> Path:
 def test_what_the_record_says_is_on_the_disk_before_it_says_so(fresh, given, monkeypatch, tmp_path):
     """A kill keeps what the kernel holds, a power cut does not: file, then name, then folder, then the row."""
     home = copy_of(fresh, tmp_path)
-    kept, synced, named, late, unsynced = os.path.realpath(home) + os.sep, set(), [], [], []
+    kept, synced, named, late, unsynced, commits = os.path.realpath(home) + os.sep, set(), [], [], [], []
     sync, replaced = os.fsync, os.replace
 
     def note_sync(file):
@@ -435,10 +435,12 @@ def test_what_the_record_says_is_on_the_disk_before_it_says_so(fresh, given, mon
         replaced(source, target, **more)
         if target.startswith(kept):
             unsynced.extend({source} - synced)
+            synced.discard(source)
             synced.add(target)  # a file is on the disk under whatever name
             named.append(target)
 
     def note_commit(connection):
+        commits.append(len(synced))
         late.extend(named)
 
     monkeypatch.setattr("os.fsync", note_sync)
@@ -449,5 +451,6 @@ def test_what_the_record_says_is_on_the_disk_before_it_says_so(fresh, given, mon
         assert worker.work(load(str(home), given), worker.Duty()) == 1
     finally:
         sqlalchemy.event.remove(sqlalchemy.Engine, "commit", note_commit)
-    assert any(path.endswith(".part") and "fold" in path for path in synced)
+    assert any("fold" in os.path.basename(path) for path in synced)
+    assert max(commits) > commits[0]  # some after files were there
     assert (unsynced, late, named) == ([], [], [])

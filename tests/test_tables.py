@@ -51,7 +51,18 @@ def test_what_is_not_finite_is_unknown():
 
 
 @pytest.mark.parametrize(
-    ("error", "decimals"), [(0.0011, 4), (0.0996, 2), (106.0, 0), (1e-20, 12), (None, 6), (2.0, 1)]
+    ("error", "decimals"),
+    [
+        (0.0011, 4),
+        (0.0996, 2),
+        (0.996, 1),
+        (106.0, 0),
+        (1e-20, 12),
+        (None, 6),
+        (float("nan"), 6),
+        (float("inf"), 6),
+        (2.0, 1),
+    ],
 )
 def test_two_digits_of_the_error_are_shown(error, decimals):
     assert decimals_for(error, 6) == decimals
